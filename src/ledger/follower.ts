@@ -1,0 +1,29 @@
+/**
+ * What takes part in a commit beside the log itself: the forwarder's spool. The ledger stages the
+ * forward copies of a group durably before it writes the group's records, so a record on disk
+ * always has its forward copy, and a spool entry beyond the log was never acknowledged.
+ */
+import type { Signal } from "../audit/otlp/schema.ts";
+
+export interface StagedEntry {
+  readonly signal: Signal;
+  /** The redacted request to forward. */
+  readonly bytes: Uint8Array;
+  /** The records of this request: indexes `[first, end)`, empty for a request without records. */
+  readonly first: number;
+  readonly end: number;
+}
+
+export interface CommitFollower {
+  /**
+   * Writes the entries of one group durably: on return they survive a power cut. `group` is the
+   * index of the group's first record (the log's size before the group).
+   *
+   * Rejects where they could not be made durable, with nothing of them left to be forwarded.
+   */
+  stage(group: number, entries: readonly StagedEntry[]): Promise<void>;
+  /** The log is durable to `size`: staged entries may now be forwarded. */
+  committed(size: number): void;
+  /** The group's records could not be written: takes its staged entries back, durably. */
+  rollBack(group: number): Promise<void>;
+}
