@@ -1,0 +1,91 @@
+/** Habits of the house that no other tool checks: import direction, sizes, leftovers, side effects. */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize, relative } from "node:path";
+import { expect, test } from "vitest";
+
+const root = join(import.meta.dirname, "..");
+
+function sources(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+    .filter((path) => !path.includes("node_modules"));
+}
+
+const sourceFiles = sources("src");
+const textOf = (path: string): string => readFileSync(join(root, path), "utf8");
+
+function imports(path: string): string[] {
+  return [...textOf(path).matchAll(/(?:from|import\() ?"([^"]+)"/g)].map((match) => match[1]!);
+}
+
+/** Each layer may import itself and what stands below it. */
+const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  bytes: [],
+  audit: ["bytes"],
+  ledger: ["audit", "bytes"],
+  ingest: ["ledger", "audit", "bytes"],
+  forward: ["ledger", "audit", "bytes"],
+  publish: ["ledger", "audit", "bytes"],
+  service: ["ingest", "forward", "publish", "ledger", "audit", "bytes"],
+  cli: ["service", "ingest", "forward", "publish", "ledger", "audit", "bytes"],
+};
+
+test("imports point one way", () => {
+  const wrong: string[] = [];
+  for (const path of sourceFiles) {
+    const layer = path.split("/")[1]!;
+    const allowed = LAYERS[layer];
+    if (allowed === undefined) continue;
+    for (const target of imports(path).filter((name) => name.startsWith("."))) {
+      const [, other] = normalize(join(dirname(path), target)).split("/");
+      if (other === layer || other === "limits.ts" || allowed.includes(other!)) continue;
+      wrong.push(`${path} imports ${target}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+const PURE = [
+  /^src\/bytes\//,
+  /^src\/audit\//,
+  /^src\/ledger\/(verify|merkle|note|tile|chain|proof)/,
+];
+const IO =
+  /^(node:(fs|net|http|https|http2|tls|dgram|dns|child_process|worker_threads)|undici|@grpc)/;
+
+test("pure layers import no input or output", () => {
+  const wrong = sourceFiles
+    .filter((path) => PURE.some((pattern) => pattern.test(path)))
+    .flatMap((path) =>
+      imports(path)
+        .filter((name) => IO.test(name))
+        .map((name) => `${path}: ${name}`),
+    );
+  expect(wrong).toEqual([]);
+});
+
+test("bytes are parsed by the strict decoders only", () => {
+  const wrong = sourceFiles.filter(
+    (path) =>
+      !path.startsWith("src/bytes/") &&
+      /Buffer\.from\([^()]*, "(?:base64|hex|base64url)"\)/.test(textOf(path)),
+  );
+  expect(wrong).toEqual([]);
+});
+
+test("no file is over 400 lines", () => {
+  const long = sourceFiles
+    .map((path) => ({ path, lines: textOf(path).split("\n").length - 1 }))
+    .filter(({ lines }) => lines > 400);
+  expect(long).toEqual([]);
+});
+
+test("nothing is left over", () => {
+  const leftover = /\b(?:TODO|FIXME|XXX|HACK)\b|\.(?:skip|todo|only)\(/;
+  const own = relative(root, import.meta.filename);
+  const found = [...sourceFiles, ...sources("test")].filter(
+    (path) => path !== own && leftover.test(textOf(path)),
+  );
+  expect(found).toEqual([]);
+});
