@@ -32,8 +32,13 @@ interface Trace {
   readonly model: string;
 }
 
-/** One Export…ServiceRequest of traces as protobuf; the same options give the same bytes. */
+/** One ExportTraceServiceRequest as protobuf; the same options give the same bytes. */
 export function agentRequest(options: LoadOptions): Uint8Array {
+  return encodeOtlp("ExportTraceServiceRequest", agentTelemetry(options));
+}
+
+/** The same request as an object, for the JSON encoding. */
+export function agentTelemetry(options: LoadOptions): Plain {
   const random = new Random(options.seed);
   const scale = options.textScale ?? 1;
   const spans: Plain[] = [];
@@ -52,7 +57,7 @@ export function agentRequest(options: LoadOptions): Uint8Array {
     spans: members,
     schemaUrl: "https://opentelemetry.io/schemas/1.38.0",
   });
-  return encodeOtlp("ExportTraceServiceRequest", {
+  return {
     resourceSpans: [
       {
         resource: {
@@ -70,7 +75,7 @@ export function agentRequest(options: LoadOptions): Uint8Array {
         ],
       },
     ],
-  });
+  };
 }
 
 interface Making {

@@ -10,6 +10,33 @@ export function encodeOtlp(messageName: string, value: Plain): Uint8Array {
   return Buffer.concat(encodeMessage(messageNamed(messageName), value));
 }
 
+/** The same message as OTLP/JSON: hexadecimal ids, base64 bytes, 64-bit integers as strings. */
+export function encodeOtlpJson(messageName: string, value: Plain): string {
+  return JSON.stringify(jsonMessage(messageNamed(messageName), value));
+}
+
+function jsonMessage(message: Message, value: Plain): Plain {
+  const members = Object.entries(value).filter(([, member]) => member !== undefined);
+  return Object.fromEntries(
+    members.map(([name, member]) => {
+      const field = message.byName.get(name);
+      if (field === undefined) throw new Error(`${message.name} has no ${name}`);
+      const json = field.repeated
+        ? (member as unknown[]).map((one) => jsonField(field, one))
+        : jsonField(field, member);
+      return [name, json];
+    }),
+  );
+}
+
+function jsonField(field: Field, value: unknown): unknown {
+  if (field.kind === "message") return jsonMessage(field.message!, value as Plain);
+  if (field.kind === "id") return Buffer.from(value as Uint8Array).toString("hex");
+  if (field.kind === "bytes") return Buffer.from(value as Uint8Array).toString("base64");
+  if (field.kind.endsWith("64")) return String(value);
+  return value;
+}
+
 /** An AnyValue from a JavaScript value: integers become intValue, other numbers doubleValue. */
 export function anyValue(value: unknown): Plain {
   if (typeof value === "string") return { stringValue: value };
