@@ -12,6 +12,36 @@ export const requestBytesMax: number = 64 * MIB;
 export const inflightBytesMax: number = 256 * MIB;
 /** Ingest: nested messages or values (AnyValue, protobuf groups, JSON). */
 export const nestingDepthMax = 100;
+/** Ingest: requests that are being received or wait for their commit. */
+export const requestsMax = 1024;
+/** Ingest: open connections of one protocol. */
+export const connectionsMax = 1024;
+/** Ingest: header block of one request. */
+export const headerBytesMax: number = 16 * KIB;
+/** Ingest: from the first byte of a request (or a connection) to the end of its headers. */
+export const headerTimeMsMax = 10_000;
+/** Ingest: from the headers to the end of the body. */
+export const bodyTimeMsMax = 30_000;
+/** Ingest: from the end of the body to the answer; exporters give up after 10 s in all. */
+export const answerTimeMsMax = 8_000;
+/** Ingest: idle HTTP connections. Clients reuse theirs for up to 60 s and must not be raced. */
+export const keepAliveMs = 75_000;
+/** Ingest: idle gRPC connections; a ping counts as activity. */
+export const sessionIdleMsMax = 600_000;
+/** Ingest: how long the unread rest of a refused request is discarded before the connection ends. */
+export const lingerMsMax = 2_000;
+/** Ingest: concurrent streams of one gRPC connection, and the windows of stream and connection. */
+export const streamsMax = 256;
+export const streamWindowBytes: number = 2 * MIB;
+export const sessionWindowBytes: number = 16 * MIB;
+/** Ingest: bytes inflated in one step; larger bodies are inflated in turns with other work. */
+export const inflateAtOnceBytesMax: number = 2 * MIB;
+/** Ingest: the wait that a refused sender is asked for. */
+export const retryDelaySeconds = 1;
+/** Ingest: text of one refusal on the wire; gRPC clients bound all trailers at 8 KiB. */
+export const refusalCharsMax = 400;
+/** Ingest: requests in flight at shutdown may finish this long. */
+export const drainMsMax = 10_000;
 
 /** Ledger: one segment file before it is closed. */
 export const segmentBytesMax: number = 64 * MIB;
@@ -42,4 +72,41 @@ export const descriptorBytesMax: number = 4 * KIB;
 /** Audit: traces of which `prepare` remembers whether an agent takes part, and their chain. */
 export const traceMemoryTraces = 65_536;
 /** Audit: attributes of one span or log record. */
-export const attributesPerItemMax = 1_000_000;
+export const attributesPerItemMax = 65_536;
+/** Audit: sequences of attribute keys whose layout is remembered, and what one may be. */
+export const shapesMax = 16_384;
+export const shapeAttributesMax = 128;
+export const shapeKeyBytesMax = 128;
+/** Audit: attributes of one request that are held as columns; further ones are walked again. */
+export const requestAttributesMax = 1_000_000;
+/** Audit: bodies of all records of one request. */
+export const batchBytesMax: number = 256 * MIB;
+/** Audit: a span or log record above this size is recorded with its values cut. */
+export const itemBytesMax: number = 2 * MIB;
+export const cutContentBytes: number = 128 * KIB;
+export const cutValueBytes: number = 4 * KIB;
+export const cutAttributes = 256;
+/** Ledger: nested objects and arrays in a record's body. */
+export const bodyDepthMax = 128;
+
+/** Forward: one file of the spool before a new one is begun; also what a lagging reader holds. */
+export const spoolSegmentBytesMax: number = 8 * MIB;
+/** Forward: entries per signal kept in memory until they are sent, to spare reading them back. */
+export const spoolCacheBytesMax: number = 8 * MIB;
+/** Forward: bytes per signal that wait for the sink (`sending_queue.queue_size`). */
+export const spoolQueueBytes: number = 1024 * MIB;
+/** Forward: time between two writes of a cursor that moved. */
+export const spoolCursorIntervalMs = 1000;
+/** Forward: a sink's answer; OTLP 1.11 allows it 4 MiB. */
+export const sinkResponseBytesMax: number = 4 * MIB;
+/** Forward: what is kept of a sink's error message. */
+export const sinkMessageCharsMax = 256;
+/** Forward: the longest Retry-After or RetryInfo that is obeyed. */
+export const sinkRetryAfterMsMax: number = 60 * 60 * 1000;
+/** Control records: characters of one text and elements of one list. */
+export const controlTextCharsMax = 4096;
+export const controlListMax = 256;
+/** Key folder: epochs of one kind of key. */
+export const keyEpochsMax = 9999;
+/** Inclusion proofs: bytes of one proof with its checkpoint. */
+export const proofBytesMax: number = 256 * KIB;
