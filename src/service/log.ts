@@ -1,0 +1,74 @@
+/** Spanseal's own log: JSON lines on stderr. It never holds payloads, credentials or keys. */
+import { pino } from "pino";
+import type { Logger } from "pino";
+import { logQueueBytesMax } from "../limits.ts";
+import type { LogLevel } from "./config/model.ts";
+
+export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">;
+
+export interface ProcessLog {
+  readonly log: Log;
+  /** Writes what is queued; before the process ends. */
+  flush(): void;
+}
+
+/** An error as it may be logged. */
+export interface LoggedError {
+  readonly type: string;
+  readonly code?: string;
+  readonly message?: string;
+  readonly at?: readonly string[];
+  readonly cause?: LoggedError;
+}
+
+const causesMax = 4;
+const framesMax = 6;
+
+/** Logs to the file descriptor, by default stderr. Messages beyond the bound are dropped. */
+export function openLog(level: LogLevel, descriptor = 2): ProcessLog {
+  const destination = pino.destination({
+    dest: descriptor,
+    // A reader of stderr that stands still must not stand the sidecar still.
+    sync: false,
+    maxLength: logQueueBytesMax,
+  });
+  const log = pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { error: describeError },
+    },
+    destination,
+  );
+  return {
+    log,
+    flush() {
+      try {
+        destination.flushSync();
+      } catch {
+        // stderr is gone: there is nobody to tell.
+      }
+    },
+  };
+}
+
+/**
+ * Type, code, message and place of an error and its causes. A SyntaxError stands without its
+ * message, because JSON.parse quotes the text that it could not read.
+ */
+export function describeError(error: unknown, depth = 0): LoggedError {
+  if (!(error instanceof Error)) return { type: typeof error };
+  const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
+  const frames = (error.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line));
+  return {
+    type: error.name,
+    ...(code === undefined ? {} : { code }),
+    ...(error instanceof SyntaxError ? {} : { message: error.message }),
+    at: frames.slice(0, framesMax).map((frame) => frame.trim().slice("at ".length)),
+    ...(error.cause === undefined || depth >= causesMax
+      ? {}
+      : { cause: describeError(error.cause, depth + 1) }),
+  };
+}

@@ -1,0 +1,122 @@
+/** Health, readiness and metrics over HTTP: the one endpoint to open to kubelet and Prometheus. */
+import { createServer } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { operationsConnectionsMax, operationsRequestMsMax } from "../limits.ts";
+import { formatEndpoint } from "./config/values.ts";
+import type { Endpoint } from "./config/values.ts";
+import type { Metrics } from "./metrics.ts";
+import { unreadyReasons } from "./state.ts";
+import type { SidecarState } from "./state.ts";
+
+export interface OperationsOptions {
+  readonly endpoint: Endpoint;
+  readonly observe: () => SidecarState;
+  readonly metrics: Pick<Metrics, "expose">;
+}
+
+export interface Operations {
+  readonly endpoint: Endpoint;
+  close(): Promise<void>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly text: string;
+}
+
+/** @throws Error of node:net where the address cannot be taken. */
+export async function startOperations(options: OperationsOptions): Promise<Operations> {
+  const server = createServer(
+    {
+      requestTimeout: operationsRequestMsMax,
+      headersTimeout: operationsRequestMsMax,
+      keepAliveTimeout: operationsRequestMsMax,
+      maxHeaderSize: 8192,
+    },
+    (request, response) => void serve(request, response, options),
+  );
+  server.maxConnections = operationsConnectionsMax;
+  await listen(server, options.endpoint);
+  const { address, port } = server.address() as AddressInfo;
+  return {
+    endpoint: { host: address, port },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function listen(server: Server, endpoint: Endpoint): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => {
+      const where = formatEndpoint(endpoint);
+      reject(
+        new Error(`cannot listen on ${where} (operations.endpoint): ${error.message}`, {
+          cause: error,
+        }),
+      );
+    });
+    server.listen(endpoint.port, endpoint.host, () => resolve());
+  });
+}
+
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: OperationsOptions,
+): Promise<void> {
+  const { status, contentType, text } = await answer(request, options);
+  response.writeHead(status, {
+    "content-type": contentType,
+    "content-length": Buffer.byteLength(text),
+    "cache-control": "no-store",
+    ...(status === 405 ? { allow: "GET, HEAD" } : {}),
+  });
+  response.end(request.method === "HEAD" ? undefined : text);
+}
+
+async function answer(request: IncomingMessage, options: OperationsOptions): Promise<Answer> {
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    return json(405, { error: "only GET and HEAD are answered here" });
+  }
+  switch (request.url?.split("?", 1)[0]) {
+    case "/healthz":
+      return health(options.observe());
+    case "/readyz":
+      return readiness(options.observe());
+    case "/metrics":
+      return exposition(options);
+    default:
+      return json(404, { error: "known here: /healthz, /readyz, /metrics" });
+  }
+}
+
+/** Unhealthy is what only a restart can mend. */
+function health({ ledger }: SidecarState): Answer {
+  if (ledger.state !== "stopped") return json(200, { status: "ok" });
+  return json(503, { status: "stopped", reasons: [ledger.reason ?? "the ledger has stopped"] });
+}
+
+function readiness(state: SidecarState): Answer {
+  const reasons = unreadyReasons(state);
+  return reasons.length === 0
+    ? json(200, { status: "ready", reasons })
+    : json(503, { status: "not ready", reasons });
+}
+
+async function exposition({ metrics }: OperationsOptions): Promise<Answer> {
+  try {
+    const { text, contentType } = await metrics.expose();
+    return { status: 200, contentType, text };
+  } catch {
+    return json(500, { error: "the metrics could not be collected" });
+  }
+}
+
+function json(status: number, body: unknown): Answer {
+  return { status, contentType: "application/json", text: `${JSON.stringify(body)}\n` };
+}
