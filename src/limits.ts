@@ -49,6 +49,27 @@ export const segmentBytesMax: number = 64 * MIB;
 export const groupBytesMax: number = 16 * MIB;
 /** Ledger: records between two local checkpoints, which bounds the work at start. */
 export const checkpointRecordsMax = 65_536;
+/** Ledger: records of one request, which are committed together. */
+export const batchRecordsMax = 65_536;
+/** Ledger: lines of one group, where a single request is larger than a usual group. */
+export const groupLinesBytesMax: number = 512 * MIB;
+/** Ledger: all of a line but its body. */
+export const lineFrameBytesMax = 2048;
+/** Ledger: a segment is closed at this age though it is not full. */
+export const segmentAgeMsMax: number = 24 * 60 * 60 * 1000;
+/** Ledger: chains whose derived keys are kept ready. */
+export const chainPensMax = 4096;
+/** Ledger: window entries after which a state snapshot becomes a block of its own. */
+export const windowBlockEntries = 16_384;
+/** Ledger: wait before a failed write is tried again, doubled from the first to the second. */
+export const storageRetryMsMin = 100;
+export const storageRetryMsMax: number = 30 * 1000;
+/** Ledger: time between two records that chains were refused. */
+export const chainLimitIntervalMs: number = 60 * 60 * 1000;
+/** Ledger: bytes of a torn tail that are moved aside without asking. */
+export const quarantineBytesMax: number = 1024 * MIB;
+/** Ledger: one read of a segment. */
+export const segmentReadBytes: number = 4 * MIB;
 /** Ledger: ids remembered to recognise a repeat. */
 export const dedupeWindowRecords = 1_000_000;
 /** Ledger: a tlog-tiles tile holds 256 hashes. */
@@ -110,3 +131,20 @@ export const controlListMax = 256;
 export const keyEpochsMax = 9999;
 /** Inclusion proofs: bytes of one proof with its checkpoint. */
 export const proofBytesMax: number = 256 * KIB;
+
+/** Service: log messages that wait for a slow reader of stderr; more are dropped. */
+export const logQueueBytesMax: number = 4 * MIB;
+/** Service: redaction classes told apart in metrics. */
+export const redactionClassLabelsMax = 200;
+/** Service: connections to the operations endpoint and to the control socket. */
+export const operationsConnectionsMax = 64;
+export const controlConnectionsMax = 16;
+/** Service: time for one request to the operations endpoint, and for one to the control socket. */
+export const operationsRequestMsMax = 10_000;
+export const controlRequestMsMax = 60_000;
+/** Service: one request and one answer on the control socket. */
+export const controlMessageBytesMax: number = 1 * MIB;
+/** Service: the path of a unix socket, as the kernel allows (macOS 103, Linux 107). */
+export const socketPathBytesMax = 103;
+/** Service: everything between the first signal and the exit. */
+export const shutdownMsMax = 10_000;
