@@ -6,7 +6,7 @@
 import { encodeUtf8 } from "../bytes/utf8.ts";
 import { nestingDepthMax } from "../limits.ts";
 
-export type JsonErrorCode = "malformed" | "too_deep";
+export type JsonErrorCode = "malformed" | "too_deep" | "too_large";
 
 /**
  * A JSON body that can never be accepted: the sender's fault, not retryable. The message names

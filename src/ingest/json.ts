@@ -131,17 +131,22 @@ function writeMessage(walk: Walk, plan: Plan, depth: number): void {
     unfinished = cursor.more(OBJECT_END);
   }
   if (output.size > requestBytesMax) {
-    throw new JsonError("malformed", `more than ${requestBytesMax} bytes as protobuf`, cursor.at);
+    throw new JsonError("too_large", `more than ${requestBytesMax} bytes as protobuf`, cursor.at);
   }
 }
+
+/** Longer than any field's name with every letter written as \u0000. */
+const escapedKeyBytesMax = 256;
+const unescapedKey = new ProtobufOutput(escapedKeyBytesMax);
 
 /** Steps over a key. @returns its field, undefined where the message has none of that name. */
 function key(cursor: JsonCursor, plan: Plan): Slot | undefined {
   cursor.string();
   if (!cursor.escaped) return find(plan, cursor.text, cursor.start, cursor.stop);
-  const name = new ProtobufOutput(cursor.stop - cursor.start);
-  unescape(cursor, name);
-  return find(plan, name.bytes, 0, name.size);
+  if (cursor.stop - cursor.start > escapedKeyBytesMax) return undefined;
+  unescapedKey.size = 0;
+  unescape(cursor, unescapedKey);
+  return find(plan, unescapedKey.bytes, 0, unescapedKey.size);
 }
 
 function find(plan: Plan, text: Uint8Array, start: number, stop: number): Slot | undefined {
