@@ -1,0 +1,58 @@
+/** Reads what a sender streams, for a bounded time, and takes no chunk that is one too many. */
+import type { Readable } from "node:stream";
+import { Refusal, type RefusalCode } from "./refusal.ts";
+
+/** A bound of time, and what it means when it is over. */
+export interface TimeLimit {
+  readonly ms: number;
+  readonly code: Extract<RefusalCode, "body_timeout" | "answer_timeout" | "deadline_exceeded">;
+}
+
+/**
+ * Hands every chunk of `stream` to `onChunk` and resolves at its end. After a rejection the stream
+ * is paused, and what becomes of it is the caller's decision.
+ *
+ * @throws what `onChunk` throws; Refusal `aborted` where the sender went away, or the limit's code
+ */
+export function collect(
+  stream: Readable,
+  limit: TimeLimit,
+  onChunk: (chunk: Buffer) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (failure: unknown): void => {
+      clearTimeout(timer);
+      stream.off("data", onData).off("end", onEnd).off("close", onClose);
+      if (failure === undefined) {
+        resolve();
+        return;
+      }
+      stream.pause();
+      reject(failure);
+    };
+    const onData = (chunk: Buffer): void => {
+      try {
+        onChunk(chunk);
+      } catch (error) {
+        settle(error);
+      }
+    };
+    const onEnd = (): void => settle(undefined);
+    const onClose = (): void => settle(new Refusal("aborted", "the sender went away"));
+    const timer = setTimeout(() => settle(timeOver(limit)), limit.ms);
+    stream.on("data", onData).on("end", onEnd).on("close", onClose);
+    // A stream that ended before this call says nothing any more.
+    if (stream.destroyed) onClose();
+  });
+}
+
+/** The refusal of a limit that is over. */
+export function timeOver(limit: TimeLimit): Refusal {
+  return new Refusal(limit.code, TIME_OVER[limit.code]);
+}
+
+const TIME_OVER: Readonly<Record<TimeLimit["code"], string>> = {
+  body_timeout: "the request did not arrive in time: send it again",
+  answer_timeout: "the request could not be recorded in time: send it again",
+  deadline_exceeded: "the sender's deadline is over",
+};

@@ -1,0 +1,272 @@
+/**
+ * OTLP/gRPC over node:http2. The framing is ours, because a library's server hands over a call
+ * when its message is complete: by then a sender can have made it hold 64 MiB on every stream, and
+ * neither a budget of bytes nor a bound of time for slow bodies can be kept.
+ *
+ * Source: github.com/grpc/grpc doc/PROTOCOL-HTTP2.md, doc/compression.md.
+ */
+import {
+  constants,
+  createSecureServer,
+  createServer,
+  type Http2SecureServer,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+  type ServerOptions,
+} from "node:http2";
+import { TLSSocket } from "node:tls";
+import type { Signal } from "../audit/otlp/schema.ts";
+import { toBase64 } from "../bytes/base64.ts";
+import * as limits from "../limits.ts";
+import { collect } from "./collect.ts";
+import { type Exchange, receive, report, type Station } from "./exchange.ts";
+import { messageOf, statusProtobuf } from "./google-status.ts";
+import {
+  EMPTY_MESSAGE,
+  GRPC_ENCODINGS,
+  MessageReader,
+  percentEncode,
+  timeoutMs,
+} from "./grpc-message.ts";
+import type { ConnectionBounds } from "./http.ts";
+import { type Endpoint, listen, peerAddress, type Receiver, watchLog } from "./listener.ts";
+import { Refusal } from "./refusal.ts";
+import { GRPC, refusalOf, STATUS } from "./status.ts";
+import { loadTls } from "./tls-files.ts";
+
+const SIGNALS: ReadonlyMap<string, Signal> = new Map([
+  ["/opentelemetry.proto.collector.trace.v1.TraceService/Export", "traces"],
+  ["/opentelemetry.proto.collector.logs.v1.LogsService/Export", "logs"],
+  ["/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", "metrics"],
+]);
+
+interface Peer {
+  readonly address: string;
+  readonly certified: boolean;
+}
+
+interface GrpcReceiver {
+  readonly station: Station;
+  /** Open connections, and who is at their other end. */
+  readonly sessions: Map<ServerHttp2Session, Peer>;
+  /** Streams that are not answered. */
+  inFlight: number;
+  onIdle(): void;
+}
+
+/** @throws ReceiverError */
+export async function startGrpc(
+  endpoint: Endpoint,
+  station: Station,
+  bounds: ConnectionBounds,
+): Promise<Receiver> {
+  const receiver: GrpcReceiver = {
+    station,
+    sessions: new Map(),
+    inFlight: 0,
+    onIdle: () => undefined,
+  };
+  const tls = endpoint.tls === undefined ? null : await loadTls(endpoint.tls);
+  const secure = tls === null ? null : createSecureServer({ ...OPTIONS, ...tls.material });
+  const server: Http2Server | Http2SecureServer = secure ?? createServer(OPTIONS);
+  server.on("session", (session) => admitSession(session, receiver, bounds));
+  server.on("stream", (stream, headers) => track(stream as ServerHttp2Stream, headers, receiver));
+  server.on("sessionError", (error: Error) => {
+    const code = "code" in error ? String(error.code) : "unknown";
+    const message = `closed a connection: ${code}; a sender of OTLP/HTTP needs the port of http`;
+    station.log({ level: "debug", message, transport: "grpc" });
+  });
+  const bound = await listen(server, endpoint, "grpc", bounds.connectionsMax);
+  const watch = secure === null ? undefined : tls?.follow(secure, watchLog(station));
+  return {
+    bound,
+    async close(graceMs) {
+      watch?.close();
+      await drain(server, receiver, graceMs);
+    },
+  };
+}
+
+const OPTIONS: ServerOptions = {
+  settings: {
+    maxConcurrentStreams: limits.streamsMax,
+    // The defaults of 64 KiB make one large batch wait for a round trip every 64 KiB.
+    initialWindowSize: limits.streamWindowBytes,
+    maxHeaderListSize: limits.headerBytesMax,
+    enablePush: false,
+  },
+  // In MB, and above what the window lets a sender keep in flight on one connection.
+  maxSessionMemory: Math.ceil((2 * limits.sessionWindowBytes) / 1e6),
+  // Streams that are opened only to be reset: a burst, then a rate for ever (CVE-2023-44487).
+  streamResetBurst: 1000,
+  streamResetRate: 33,
+};
+
+/** Pings are answered by node:http2 at any rate that a keepalive has; nothing counts them. */
+function admitSession(
+  session: ServerHttp2Session,
+  { sessions, station }: GrpcReceiver,
+  bounds: ConnectionBounds,
+): void {
+  const { socket } = session;
+  const certified = socket instanceof TLSSocket && socket.authorized;
+  sessions.set(session, { address: peerAddress(socket.remoteAddress), certified });
+  // Both ends begin with SETTINGS: a connection that does not is nobody's client.
+  const silent = setTimeout(() => session.destroy(), bounds.headerTimeMsMax);
+  session.once("remoteSettings", () => clearTimeout(silent));
+  session.once("close", () => {
+    clearTimeout(silent);
+    sessions.delete(session);
+  });
+  session.setTimeout(limits.sessionIdleMsMax, () => session.close());
+  session.setLocalWindowSize(limits.sessionWindowBytes);
+  if (station.draining) sayGoodbye(session);
+}
+
+function track(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  receiver: GrpcReceiver,
+): void {
+  receiver.inFlight++;
+  stream.on("close", () => {
+    receiver.inFlight--;
+    if (receiver.inFlight === 0) receiver.onIdle();
+  });
+  // Resets are told by `close`; without a listener an error would end the process.
+  stream.on("error", () => undefined);
+  serve(stream, headers, receiver).catch((cause: unknown) => {
+    receiver.station.log({ level: "error", message: "cannot answer", transport: "grpc", cause });
+    stream.destroy();
+  });
+}
+
+async function serve(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  receiver: GrpcReceiver,
+): Promise<void> {
+  const { station } = receiver;
+  const contentType = headers["content-type"] ?? "";
+  if (
+    !/^application\/grpc(?:\+proto)?(?:;|$)/i.test(contentType) ||
+    headers[":method"] !== "POST"
+  ) {
+    // No gRPC: the specification answers with a status of HTTP.
+    report("unknown", station, new Refusal("unsupported_media_type", "expected gRPC"), {
+      bytes: 0,
+    });
+    stream.respond({ ":status": 415 }, { endStream: true });
+    stream.close(constants.NGHTTP2_NO_ERROR);
+    return;
+  }
+  const refusal = await call(stream, headers, receiver);
+  if (stream.destroyed || stream.closed) return;
+  if (refusal === null) acknowledge(stream);
+  else refuse(stream, refusal);
+}
+
+async function call(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  { station, sessions }: GrpcReceiver,
+): Promise<Refusal | null> {
+  const signal = SIGNALS.get(headers[":path"] ?? "");
+  try {
+    if (signal === undefined) {
+      throw new Refusal("not_found", "expected the method Export of an OTLP service");
+    }
+    const deadlineMs = timeoutMs(headerOf(headers, "grpc-timeout"));
+    const peer = sessions.get(stream.session as ServerHttp2Session);
+    const exchange: Exchange = {
+      signal,
+      authorization: headers.authorization,
+      peerAddress: peer?.address ?? "",
+      certified: peer?.certified ?? false,
+      declaredBytes: 0,
+      json: false,
+      ...(deadlineMs === undefined ? {} : { deadlineMs }),
+      async read(admission, limit) {
+        const message = new MessageReader(station.requestBytesMax, admission);
+        await collect(stream, limit, (chunk) => message.push(chunk));
+        // Where the sender resets the stream, it ends first and is closed after.
+        if (stream.aborted) throw new Refusal("aborted", "the sender went away");
+        return message.finish(headerOf(headers, "grpc-encoding"));
+      },
+    };
+    return await receive(exchange, station);
+  } catch (error) {
+    const refusal = refusalOf(error);
+    report(signal ?? "unknown", station, refusal, { bytes: 0 });
+    return refusal;
+  }
+}
+
+/** node:http2 joins repeated headers that it does not know with commas. */
+function headerOf(headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(",") : value;
+}
+
+const HEADERS = {
+  ":status": 200,
+  "content-type": "application/grpc",
+  "grpc-accept-encoding": GRPC_ENCODINGS,
+};
+
+function acknowledge(stream: ServerHttp2Stream): void {
+  stream.respond(HEADERS, { waitForTrailers: true });
+  stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": String(GRPC.ok) }));
+  stream.end(EMPTY_MESSAGE);
+}
+
+/** Headers alone ("Trailers-Only"), and where the sender still sends, a word that it may stop. */
+function refuse(stream: ServerHttp2Stream, refusal: Refusal): void {
+  const trailers = {
+    ...HEADERS,
+    "grpc-status": String(STATUS[refusal.code].grpc),
+    "grpc-message": percentEncode(messageOf(refusal)),
+    "grpc-status-details-bin": toBase64(statusProtobuf(refusal)),
+  };
+  stream.respond(trailers, { endStream: true });
+  if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+}
+
+/** The last stream is left open: calls that are on their way are still answered. */
+function sayGoodbye(session: ServerHttp2Session): void {
+  if (!session.closed && !session.destroyed)
+    session.goaway(constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
+}
+
+async function drain(
+  server: Http2Server | Http2SecureServer,
+  receiver: GrpcReceiver,
+  graceMs: number,
+): Promise<void> {
+  const { sessions } = receiver;
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const over = Date.now() + graceMs;
+  for (const session of sessions.keys()) sayGoodbye(session);
+  if (receiver.inFlight > 0) await idle(receiver, graceMs);
+  for (const session of sessions.keys()) session.close();
+  const cut = setTimeout(
+    () => {
+      for (const session of sessions.keys()) session.destroy();
+    },
+    Math.max(0, over - Date.now()),
+  );
+  await closed;
+  clearTimeout(cut);
+}
+
+function idle(receiver: GrpcReceiver, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, graceMs);
+    receiver.onIdle = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+  });
+}

@@ -1,0 +1,220 @@
+/** OTLP/HTTP over node:http and node:https: protobuf and JSON on one port. */
+import { createServer, type IncomingMessage, type Server, type ServerOptions } from "node:http";
+import type { ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import { Server as NetServer } from "node:net";
+import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+import type { Signal } from "../audit/otlp/schema.ts";
+import * as limits from "../limits.ts";
+import type { Admission } from "./budget.ts";
+import { collect, type TimeLimit } from "./collect.ts";
+import { type Exchange, receive, type Received, report, type Station } from "./exchange.ts";
+import { statusJson } from "./google-status.ts";
+import { answer } from "./http-answer.ts";
+import { declaredBytesOf, encodingOf, type Format, formatOf } from "./http-headers.ts";
+import { type Encoding, tooLarge } from "./inflate.ts";
+import { type Endpoint, listen, peerAddress, type Receiver, watchLog } from "./listener.ts";
+import { Refusal } from "./refusal.ts";
+import { STATUS } from "./status.ts";
+import { loadTls } from "./tls-files.ts";
+
+export interface HttpEndpoint extends Endpoint {
+  /** Where a signal is received; default `/v1/<signal>`. */
+  readonly paths?: Readonly<Partial<Record<Signal, string>>>;
+}
+
+export interface ConnectionBounds {
+  readonly connectionsMax: number;
+  readonly headerTimeMsMax: number;
+}
+
+interface HttpReceiver {
+  readonly station: Station;
+  readonly signals: ReadonlyMap<string, Signal>;
+  /** Responses that are not finished. */
+  readonly inFlight: Set<ServerResponse>;
+  onIdle(): void;
+}
+
+/** @throws ReceiverError */
+export async function startHttp(
+  endpoint: HttpEndpoint,
+  station: Station,
+  bounds: ConnectionBounds,
+): Promise<Receiver> {
+  const signals = routes(endpoint.paths ?? {});
+  const receiver: HttpReceiver = { station, signals, inFlight: new Set(), onIdle: () => undefined };
+  const options = serverOptions(station, bounds);
+  const tls = endpoint.tls === undefined ? null : await loadTls(endpoint.tls);
+  const secure = tls === null ? null : createSecureServer({ ...options, ...tls.material });
+  const server: Server = secure ?? createServer(options);
+  const serve = (request: IncomingMessage, response: ServerResponse): void =>
+    track(request, response, receiver);
+  // With its own listener, a request that waits for a 100 is answered by us alone.
+  server.on("request", serve).on("checkContinue", serve);
+  server.on("clientError", (error, socket) => refuseConnection(error, socket, receiver));
+  const bound = await listen(server, endpoint, "http", bounds.connectionsMax);
+  const watch = secure === null ? undefined : tls?.follow(secure, watchLog(station));
+  return {
+    bound,
+    async close(graceMs) {
+      watch?.close();
+      await drain(server, receiver, graceMs);
+    },
+  };
+}
+
+/** `POST /v1/traces` and its like; paths from the configuration may lack their first slash. */
+function routes(paths: Readonly<Partial<Record<Signal, string>>>): ReadonlyMap<string, Signal> {
+  const named = { traces: "/v1/traces", logs: "/v1/logs", metrics: "/v1/metrics", ...paths };
+  const entries = Object.entries(named) as [Signal, string][];
+  return new Map(entries.map(([signal, path]) => [path.replace(/^\/?/, "/"), signal]));
+}
+
+function serverOptions(station: Station, bounds: ConnectionBounds): ServerOptions {
+  const { headerTimeMsMax } = bounds;
+  return {
+    headersTimeout: headerTimeMsMax,
+    // Only for connections that escape our own clock; it must not run before that one.
+    requestTimeout: headerTimeMsMax + 2 * station.bodyTimeMsMax,
+    connectionsCheckingInterval: Math.min(1000, Math.ceil(headerTimeMsMax / 2)),
+    keepAliveTimeout: limits.keepAliveMs,
+    keepAlive: true,
+    keepAliveInitialDelay: limits.keepAliveMs,
+    maxHeaderSize: limits.headerBytesMax,
+  };
+}
+
+/** The listening socket closes first; connections stay while requests on them are in flight. */
+async function drain(server: Server, receiver: HttpReceiver, graceMs: number): Promise<void> {
+  const { inFlight } = receiver;
+  const closed = new Promise<void>((resolve) => {
+    // Not the method of http.Server, which would cut idle connections at once, and with them the
+    // requests that are on their way.
+    NetServer.prototype.close.call(server, () => resolve());
+  });
+  if (inFlight.size > 0) {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, graceMs);
+      receiver.onIdle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+  server.close();
+  server.closeAllConnections();
+  await closed;
+}
+
+function track(request: IncomingMessage, response: ServerResponse, receiver: HttpReceiver): void {
+  const { inFlight, station } = receiver;
+  inFlight.add(response);
+  response.on("close", () => {
+    inFlight.delete(response);
+    if (inFlight.size === 0) receiver.onIdle();
+  });
+  // Resets are told by `close`; without a listener an error would end the process.
+  request.on("error", () => undefined);
+  response.on("error", () => undefined);
+  serve(request, response, receiver).catch((cause: unknown) => {
+    station.log({ level: "error", message: "cannot answer", transport: "http", cause });
+    request.socket.destroy();
+  });
+}
+
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { station, signals }: HttpReceiver,
+): Promise<void> {
+  const signal = signals.get((request.url ?? "").split("?", 1)[0]!);
+  const format = formatOf(request.headers["content-type"]);
+  const encoding = encodingOf(request.headers["content-encoding"]);
+  let refusal: Refusal | null;
+  if (signal === undefined || request.method !== "POST" || format === null || encoding === null) {
+    refusal = misdirected(request, signal, format);
+    report(signal ?? "unknown", station, refusal, { bytes: 0 });
+  } else {
+    const body = { request, response, encoding, bytesMax: station.requestBytesMax };
+    refusal = await receive(httpExchange(body, signal, format), station);
+  }
+  if (response.destroyed || refusal?.code === "aborted") return;
+  answer(request, response, { refusal, format, last: station.draining });
+}
+
+/** Why a request is not one that the receiver knows. */
+function misdirected(
+  request: IncomingMessage,
+  signal: Signal | undefined,
+  format: Format | null,
+): Refusal {
+  if (signal === undefined) return new Refusal("not_found", "expected a path such as /v1/traces");
+  if (request.method !== "POST") return new Refusal("method_not_allowed", "expected POST");
+  if (format === null) {
+    const message = "expected the content type application/x-protobuf or application/json";
+    return new Refusal("unsupported_media_type", message);
+  }
+  const message = "expected the content encoding gzip, deflate, zstd or none";
+  return new Refusal("unsupported_encoding", message);
+}
+
+interface HttpBody {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly encoding: Encoding;
+  readonly bytesMax: number;
+}
+
+function httpExchange(body: HttpBody, signal: Signal, format: Format): Exchange {
+  const { headers, socket } = body.request;
+  return {
+    signal,
+    authorization: headers.authorization,
+    peerAddress: peerAddress(socket.remoteAddress),
+    certified: socket instanceof TLSSocket && socket.authorized,
+    declaredBytes: declaredBytesOf(headers),
+    json: format === "json",
+    read: (admission, limit) => readBody(body, admission, limit),
+  };
+}
+
+async function readBody(body: HttpBody, admission: Admission, limit: TimeLimit): Promise<Received> {
+  const { request, response, encoding, bytesMax } = body;
+  if (request.headers.expect !== undefined) response.writeContinue();
+  const chunks: Buffer[] = [];
+  let size = 0;
+  await collect(request, limit, (chunk) => {
+    size += chunk.length;
+    if (size > bytesMax) throw tooLarge(`has more than ${bytesMax} bytes`);
+    admission.take(chunk.length);
+    chunks.push(chunk);
+  });
+  return { bytes: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size), encoding };
+}
+
+/** What node:http could not parse, or what took too long before there was a request. */
+function refuseConnection(error: Error, socket: Duplex, { station, inFlight }: HttpReceiver): void {
+  const code = "code" in error ? String(error.code) : "unknown";
+  // The error holds the bytes that came, so only its code is logged.
+  station.log({ level: "debug", message: `closed a connection: ${code}`, transport: "http" });
+  const answering = [...inFlight].some((response) => response.socket === socket);
+  if (!socket.writable || answering || code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const refusal =
+    code === "ERR_HTTP_REQUEST_TIMEOUT"
+      ? new Refusal("body_timeout", "the request did not arrive in time: send it again")
+      : new Refusal("malformed", "expected a request of HTTP/1.1");
+  report("unknown", station, refusal, { bytes: 0 });
+  const body = Buffer.from(statusJson(refusal));
+  const head = [
+    `HTTP/1.1 ${STATUS[refusal.code].http} ${refusal.code}`,
+    "connection: close",
+    "content-type: application/json",
+    `content-length: ${body.length}`,
+  ];
+  socket.end(Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), body]));
+}
