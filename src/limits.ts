@@ -83,8 +83,6 @@ export const chainsMax = 100_000;
 /** Notes: bytes of one signed note, and its signature lines (the format demands at least 16). */
 export const noteBytesMax: number = 64 * KIB;
 export const noteSignaturesMax = 64;
-/** Names of namespaces and tenants: length in bytes of UTF-8, as a line may hold them. */
-export const chainNameBytesMax: number = 4 * chainNameCharsMax;
 /** Ledger: one line of a segment, head and body with their line feed. */
 export const lineBytesMax: number = 16 * MIB;
 /** Ledger: the descriptor `ledger.json`. */

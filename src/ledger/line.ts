@@ -2,16 +2,14 @@
  * One line of a segment: `{"head":H,"mac":"<hex>","body":B}` LF, where H and B are canonical JSON.
  * Read by template, byte for byte; there is exactly one line for what it holds.
  */
-import { isUtf8 } from "node:buffer";
-
 import { isCanonicalObject } from "../bytes/canonical-scan.ts";
 import { fromHex, toHex } from "../bytes/hex.ts";
-import { bodyDepthMax, chainNameBytesMax, lineBytesMax } from "../limits.ts";
+import { bodyDepthMax, chainNameCharsMax, lineBytesMax } from "../limits.ts";
 import { FormatError } from "./format-error.ts";
 
 export interface Head {
   readonly bodyDigest: Uint8Array;
-  /** Only where a record with this id and other content stands earlier in the log. */
+  /** MAC of an earlier record with this id and other content; only where there is one. */
   readonly conflictOf?: Uint8Array;
   /** Index of the first record that was written with this one. */
   readonly group: number;
@@ -160,7 +158,7 @@ function scanHead(reader: TemplateReader): ScannedHead {
   const headStart = reader.at;
   reader.expect(MEMBER.bodyDigest);
   const bodyDigest = reader.hex(64, "body_digest");
-  const conflictOf = reader.takes(MEMBER.conflictOf) ? reader.hex(32, "conflict_of") : undefined;
+  const conflictOf = reader.takes(MEMBER.conflictOf) ? reader.hex(64, "conflict_of") : undefined;
   reader.expect(MEMBER.group);
   const group = reader.integer("group");
   reader.expect(MEMBER.id);
@@ -295,31 +293,23 @@ class TemplateReader {
     return value;
   }
 
-  /** Characters up to the closing quote, which is left. */
-  text(lengthMax: number, member: string): string {
+  /** Visible ASCII without quote and backslash, up to the closing quote, which is left. */
+  name(member: string): string {
     const { bytes, at } = this;
-    const limit = Math.min(this.end, at + lengthMax + 1);
+    const limit = Math.min(this.end, at + chainNameCharsMax + 1);
     let position = at;
-    let ascii = true;
     while (position < limit && bytes[position] !== 0x22) {
       const byte = bytes[position]!;
-      if (byte < 0x20 || byte === 0x5c || byte === 0x7f) {
-        throw this.failure("bad_head", `${member} without control characters or backslash`);
+      if (byte < 0x21 || byte > 0x7e || byte === 0x5c) {
+        throw this.failure("bad_head", `${member} in visible ASCII without backslash`);
       }
-      if (byte >= 0x80) ascii = false;
       position++;
     }
     if (position === limit || position === at) {
-      throw this.failure("bad_head", `${member} of 1 to ${lengthMax} bytes`);
+      throw this.failure("bad_head", `${member} of 1 to ${chainNameCharsMax} characters`);
     }
     this.at = position;
-    if (ascii) return bytes.toString("latin1", at, position);
-    if (!isUtf8(bytes.subarray(at, position))) throw this.failure("bad_head", `${member} in UTF-8`);
-    return bytes.toString("utf8", at, position);
-  }
-
-  name(member: string): string {
-    return this.text(chainNameBytesMax, member);
+    return bytes.toString("latin1", at, position);
   }
 
   keyName(): string {

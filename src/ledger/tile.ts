@@ -1,6 +1,6 @@
 /**
  * Tiles (C2SP tlog-tiles): where the hashes and entries of a tree of some size live, how wide each
- * tile is, and an edge that yields the tiles as leaves are appended.
+ * tile is, and what its bytes are.
  */
 import { tileWidth } from "../limits.ts";
 import { digestBytes } from "./digest.ts";
@@ -114,126 +114,6 @@ export interface TileFile {
   readonly tile: Tile;
   readonly path: string;
   readonly bytes: Uint8Array;
-}
-
-interface EdgeLevel {
-  index: number;
-  width: number;
-  readonly hashes: Buffer;
-  /** Width that the last call of `take` has covered. */
-  taken: number;
-}
-
-/**
- * The right edge of a tree as tiles: appended leaves in, tile files out. Holds one unfinished tile
- * per level, so its memory does not grow with the tree.
- */
-export class TileEdge {
-  readonly #levels: EdgeLevel[] = [];
-  #entries: Uint8Array[] = [];
-  #entriesTaken = 0;
-  #finished: TileFile[] = [];
-  #size = 0;
-
-  get size(): number {
-    return this.#size;
-  }
-
-  /** `entry` is what the leaf hash was made of. */
-  append(leaf: Uint8Array, entry: Uint8Array): void {
-    this.#entries.push(Uint8Array.from(entry));
-    this.#size++;
-    this.#add(0, leaf);
-    if (this.#entries.length === tileWidth) {
-      const index = this.#size / tileWidth - 1;
-      this.#finished.push(tileFile("entries", index, this.#entries));
-      this.#entries = [];
-      this.#entriesTaken = 0;
-    }
-  }
-
-  #add(level: number, hash: Uint8Array): void {
-    const edge = (this.#levels[level] ??= emptyLevel());
-    edge.hashes.set(hash, edge.width * digestBytes);
-    edge.width++;
-    if (edge.width < tileWidth) return;
-    const hashes = parseHashTile(Uint8Array.from(edge.hashes), tileWidth);
-    this.#finished.push(tileFile(level, edge.index, hashes));
-    edge.index++;
-    edge.width = 0;
-    edge.taken = 0;
-    this.#add(level + 1, completeRoot(hashes));
-  }
-
-  /**
-   * The tiles that make the tree of the present size readable and were not taken before: finished
-   * ones and the partial ones of the right edge.
-   */
-  take(): TileFile[] {
-    const files = this.#finished;
-    this.#finished = [];
-    if (this.#entries.length > this.#entriesTaken) {
-      files.push(tileFile("entries", Math.floor(this.#size / tileWidth), this.#entries));
-      this.#entriesTaken = this.#entries.length;
-    }
-    for (const [level, edge] of this.#levels.entries()) {
-      if (edge.width === edge.taken) continue;
-      const bytes = Uint8Array.from(edge.hashes.subarray(0, edge.width * digestBytes));
-      files.push(tileFile(level, edge.index, parseHashTile(bytes, edge.width)));
-      edge.taken = edge.width;
-    }
-    return files;
-  }
-
-  /**
-   * The edge of a stored tree: reads its partial tiles. @throws FormatError where one has another
-   * length than the size demands.
-   */
-  static async load(size: number, read: (tile: Tile) => Promise<Uint8Array>): Promise<TileEdge> {
-    const edge = new TileEdge();
-    edge.#size = size;
-    const width = size % tileWidth;
-    if (width > 0) {
-      const tile: Tile = { level: "entries", index: Math.floor(size / tileWidth), width };
-      edge.#entries = parseBundle(await read(tile), width);
-      edge.#entriesTaken = width;
-    }
-    for (let level = 0, count = size; count > 0; level++, count = Math.floor(count / tileWidth)) {
-      edge.#levels[level] = await loadLevel(level, count, read);
-    }
-    return edge;
-  }
-}
-
-async function loadLevel(
-  level: number,
-  count: number,
-  read: (tile: Tile) => Promise<Uint8Array>,
-): Promise<EdgeLevel> {
-  const edge = emptyLevel();
-  edge.index = Math.floor(count / tileWidth);
-  edge.width = count % tileWidth;
-  edge.taken = edge.width;
-  if (edge.width > 0) {
-    const bytes = await read({ level, index: edge.index, width: edge.width });
-    parseHashTile(bytes, edge.width);
-    edge.hashes.set(bytes);
-  }
-  return edge;
-}
-
-function emptyLevel(): EdgeLevel {
-  return { index: 0, width: 0, taken: 0, hashes: Buffer.alloc(tileWidth * digestBytes) };
-}
-
-function tileFile(
-  level: number | "entries",
-  index: number,
-  parts: readonly Uint8Array[],
-): TileFile {
-  const tile: Tile = { level, index, width: parts.length };
-  const bytes = level === "entries" ? encodeBundle(parts) : Buffer.concat(parts);
-  return { tile, path: tilePath(tile), bytes };
 }
 
 /**
