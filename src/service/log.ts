@@ -9,7 +9,7 @@ export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">;
 export interface ProcessLog {
   readonly log: Log;
   /** Writes what is queued; before the process ends. */
-  flush(): void;
+  readonly flush: () => void;
 }
 
 /** An error as it may be logged. */

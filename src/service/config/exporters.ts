@@ -32,6 +32,9 @@ const clientTls = z.strictObject({
 });
 
 const retryOnFailure: z.ZodType<RetryConfig> = z.strictObject({
+  enabled: flag()
+    .prefault(true)
+    .describe("Try again. Where false, what fails once is given up, with a record."),
   initial_interval: duration({ min: 10, max: hourMs })
     .prefault("5s")
     .describe("Wait before the second attempt."),
@@ -44,7 +47,7 @@ const retryOnFailure: z.ZodType<RetryConfig> = z.strictObject({
     .describe("Longest wait."),
   max_elapsed_time: duration({ min: 0, max: 365 * 24 * hourMs })
     .prefault("0s")
-    .describe("After this time the spool is held and said so; 0s never gives up."),
+    .describe("After this time a request is given up, with a record; 0s never gives up."),
 });
 
 const sendingQueue: z.ZodType<QueueConfig> = z.strictObject({
@@ -69,7 +72,7 @@ const common = {
     .prefault({})
     .describe("Headers of each request. Keep secrets in files: `authorization: ${file:PATH}`."),
   compression: z.enum(["gzip", "none"]).prefault("gzip").describe("Compression of requests."),
-  timeout: duration({ min: 100, max: hourMs }).prefault("10s").describe("Time for one attempt."),
+  timeout: duration({ min: 100, max: hourMs }).prefault("30s").describe("Time for one attempt."),
   tls: clientTls.optional().describe("TLS towards the sink."),
   retry_on_failure: retryOnFailure.prefault({}).describe("What to do while the sink is away."),
   sending_queue: sendingQueue.prefault({}).describe("The durable spool before the sink."),

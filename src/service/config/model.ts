@@ -61,12 +61,13 @@ export interface ClientTlsConfig {
 }
 
 export interface RetryConfig {
+  readonly enabled: boolean;
   /** Milliseconds. */
   readonly initial_interval: number;
   readonly randomization_factor: number;
   readonly multiplier: number;
   readonly max_interval: number;
-  /** Milliseconds after which the spool is held; 0 never gives up. */
+  /** Milliseconds after which a request is given up; 0 never gives up. */
   readonly max_elapsed_time: number;
 }
 

@@ -3,6 +3,8 @@
  * validator, the source of `config schema` and the way back for `config print`.
  */
 import { z } from "zod";
+import { nameProblem, reservedNamespace } from "../../audit/names.ts";
+import { isOrigin } from "../../ledger/descriptor.ts";
 import { exportersSchema } from "./exporters.ts";
 import type { Config, NameConfig } from "./model.ts";
 import { phiSchema, redactionSchema } from "./redaction.ts";
@@ -30,9 +32,10 @@ const ledger = z.strictObject({
   directory: text()
     .prefault(`${defaultDataDirectory}/ledger`)
     .describe("Folder of the ledger. Relative paths are relative to the working directory."),
-  origin: z
-    .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$/, { error: "a name like audit.example.com/prod" })
+  origin: checked((input) => isOrigin(input), {
+    expected: "a name like a URL without its scheme",
+    hint: "write for example audit.example.com/prod",
+  })
     .prefault("spanseal.local")
     .describe("Base of the log's name in checkpoints; each ledger adds its own instance."),
   on_failure: enumeration(["closed"], {
@@ -133,7 +136,7 @@ export const laterKeys: Readonly<Record<string, string>> = {
 /**
  * One of `values`. The ones in `later` are known but not available: they get their own message.
  */
-export function enumeration<const Value extends string>(
+function enumeration<const Value extends string>(
   values: readonly Value[],
   later: Readonly<Record<string, string>>,
 ): z.ZodType<Value, string> {
@@ -149,19 +152,35 @@ export function enumeration<const Value extends string>(
   });
 }
 
-function nameRule(key: string, what: string): z.ZodType<NameConfig, NameInput> {
+function nameRule(key: string, what: "namespace" | "tenant"): z.ZodType<NameConfig, NameInput> {
   return z.strictObject({
     from: z
       .array(text())
       .prefault([key])
       .describe(`Attributes that name the ${what}; the first present one wins.`),
-    default: text().prefault("default").describe(`The ${what} of records that name none.`),
+    default: checked((input) => nameProblem(what, input) === undefined, {
+      expected: "1 to 128 characters of visible ASCII",
+      hint: `write a name without spaces, quotes and back-slashes, not ${reservedNamespace}`,
+    })
+      .prefault("default")
+      .describe(`The ${what} of records that name none.`),
   });
 }
 
 interface NameInput {
   readonly from?: string[] | undefined;
   readonly default?: string | undefined;
+}
+
+function checked(
+  holds: (input: string) => boolean,
+  words: { readonly expected: string; readonly hint: string },
+): z.ZodType<string, string> {
+  return z.codec(z.string(), z.string(), {
+    decode: (input, context) =>
+      holds(input) ? input : refuse(context, input, words.expected, words.hint),
+    encode: (value) => value,
+  });
 }
 
 function bucket(): z.ZodType<string, string> {
