@@ -159,7 +159,7 @@ async function serve(
       bytes: 0,
     });
     stream.respond({ ":status": 415 }, { endStream: true });
-    stream.close(constants.NGHTTP2_NO_ERROR);
+    linger(stream);
     return;
   }
   const refusal = await call(stream, headers, receiver);
@@ -191,8 +191,8 @@ async function call(
       async read(admission, limit) {
         const message = new MessageReader(station.requestBytesMax, admission);
         await collect(stream, limit, (chunk) => message.push(chunk));
-        // Where the sender resets the stream, it ends first and is closed after.
-        if (stream.aborted) throw new Refusal("aborted", "the sender went away");
+        // A stream that the sender resets ends as well.
+        if (stream.closed) throw new Refusal("aborted", "the sender went away");
         return message.finish(headerOf(headers, "grpc-encoding"));
       },
     };
@@ -222,7 +222,7 @@ function acknowledge(stream: ServerHttp2Stream): void {
   stream.end(EMPTY_MESSAGE);
 }
 
-/** Headers alone ("Trailers-Only"), and where the sender still sends, a word that it may stop. */
+/** Headers alone ("Trailers-Only"). */
 function refuse(stream: ServerHttp2Stream, refusal: Refusal): void {
   const trailers = {
     ...HEADERS,
@@ -231,7 +231,24 @@ function refuse(stream: ServerHttp2Stream, refusal: Refusal): void {
     "grpc-status-details-bin": toBase64(statusProtobuf(refusal)),
   };
   stream.respond(trailers, { endStream: true });
-  if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+  linger(stream);
+}
+
+/**
+ * Throws away what a sender still sends after its answer, within bounds of time and size; most
+ * stop by themselves. Closing at once would overtake the answer.
+ */
+function linger(stream: ServerHttp2Stream): void {
+  if (stream.readableEnded) return;
+  const close = (): void => stream.close(constants.NGHTTP2_NO_ERROR);
+  const timer = setTimeout(close, limits.lingerMsMax);
+  let bytes = 0;
+  stream.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > limits.requestBytesMax) close();
+  });
+  stream.on("close", () => clearTimeout(timer));
+  stream.resume();
 }
 
 /** The last stream is left open: calls that are on their way are still answered. */
