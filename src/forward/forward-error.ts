@@ -1,0 +1,37 @@
+/** Why forwarding, or a commit that waits for its forward copy, cannot go on. */
+export type ForwardErrorCode =
+  /** The configuration cannot work. */
+  | "bad_option"
+  /** The forwarder was closed. */
+  | "closed"
+  /** The spool knows records that the log no longer has. */
+  | "log_truncated"
+  /** Used before `recover`: a programming error. */
+  | "not_recovered"
+  /** Bytes of the spool that were once durable are not what was written. */
+  | "spool_damaged"
+  /** The file system refused; may pass later. */
+  | "spool_failed"
+  /** The queue is at its bound; passes when the sink has taken some of it. */
+  | "spool_full";
+
+const retryableCodes: ReadonlySet<ForwardErrorCode> = new Set([
+  "closed",
+  "spool_failed",
+  "spool_full",
+]);
+
+export class ForwardError extends Error {
+  override name = "ForwardError";
+  readonly code: ForwardErrorCode;
+
+  constructor(code: ForwardErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  /** True where the sender may repeat the same request later. */
+  get retryable(): boolean {
+    return retryableCodes.has(this.code);
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Yields the entries of a spool in order: from memory while the sink keeps up, else from the files,
+ * one whole file at a time.
+ */
+import type { Files } from "../ledger/files.ts";
+import { ForwardError } from "./forward-error.ts";
+import { frameBytes, framePayload, parseHeader } from "./frame.ts";
+import type { FrameHeader } from "./frame.ts";
+import type { Segment, SpoolWrite } from "./spool-segments.ts";
+
+export interface SpoolEntry {
+  readonly number: number;
+  readonly first: number;
+  readonly end: number;
+  readonly stagedUnixMs: number;
+  /** The request to send. */
+  readonly bytes: Uint8Array;
+}
+
+/** A file that was read, and how far it was walked. */
+interface LoadedSegment {
+  readonly path: string;
+  readonly bytes: Buffer;
+  /** Entries below this number were committed when it was read; the others may have changed. */
+  readonly committed: number;
+  number: number;
+  offset: number;
+}
+
+export class SpoolReader {
+  private readonly files: Files;
+  private readonly cacheBytesMax: number;
+  private readonly cache = new Map<number, SpoolEntry>();
+  private cacheBytes = 0;
+  private loaded: LoadedSegment | undefined;
+
+  constructor(files: Files, cacheBytesMax: number) {
+    this.files = files;
+    this.cacheBytesMax = cacheBytesMax;
+  }
+
+  /** Keeps what was just written, as far as there is room for the newest entries. */
+  remember(write: SpoolWrite): void {
+    const { frames, start } = write;
+    let offset = 0;
+    while (offset < frames.length) {
+      const header = parseHeader(frames, offset)!;
+      const size = frameBytes(header.payloadBytes);
+      this.cache.set(header.number, toEntry(header, payloadView(frames, offset, header)));
+      this.cacheBytes += size;
+      offset += size;
+    }
+    for (const number of this.cache.keys()) {
+      if (this.cacheBytes <= this.cacheBytesMax || number >= start.number) break;
+      this.forget(number);
+    }
+    if (this.cacheBytes > this.cacheBytesMax) this.forgetFrom(0);
+  }
+
+  /** Entry `number` was sent. */
+  forget(number: number): void {
+    const entry = this.cache.get(number);
+    if (entry === undefined) return;
+    this.cache.delete(number);
+    this.cacheBytes -= frameBytes(entry.bytes.length);
+  }
+
+  /** Entries from `number` on were taken back. */
+  forgetFrom(number: number): void {
+    for (const cached of this.cache.keys()) if (cached >= number) this.forget(cached);
+  }
+
+  /** No entry waits: lets go of a file that was read back. */
+  release(): void {
+    this.loaded = undefined;
+  }
+
+  /**
+   * Entry `number`, which is in `segment` and below `committed`.
+   *
+   * @throws ForwardError `spool_damaged` where the file no longer holds what was written.
+   */
+  async read(number: number, segment: Segment, committed: number): Promise<SpoolEntry> {
+    const cached = this.cache.get(number);
+    if (cached !== undefined) return cached;
+    const loaded = await this.load(number, segment, committed);
+    while (loaded.offset < loaded.bytes.length) {
+      const header = parseHeader(loaded.bytes, loaded.offset);
+      if (header?.number !== loaded.number) break;
+      const offset = loaded.offset;
+      if (header.number === number) {
+        const payload = framePayload(loaded.bytes, offset, header);
+        if (payload === undefined) break;
+        return toEntry(header, payload);
+      }
+      loaded.offset += frameBytes(header.payloadBytes);
+      loaded.number++;
+    }
+    this.loaded = undefined;
+    throw new ForwardError(
+      "spool_damaged",
+      `reading entry ${number} of ${segment.path} at byte ${loaded.offset}: it is not what was ` +
+        "written; restore the file, or stop and move the folder aside to give up what it holds",
+    );
+  }
+
+  private async load(number: number, segment: Segment, committed: number): Promise<LoadedSegment> {
+    const { loaded } = this;
+    const isThere =
+      loaded?.path === segment.path && loaded.number <= number && number < loaded.committed;
+    if (isThere) return loaded;
+    this.loaded = undefined;
+    const read = await this.files.read(segment.path);
+    const bytes = Buffer.from(read.buffer, read.byteOffset, read.byteLength);
+    this.loaded = { path: segment.path, bytes, committed, number: segment.first, offset: 0 };
+    return this.loaded;
+  }
+}
+
+function payloadView(frames: Buffer, offset: number, header: FrameHeader): Uint8Array {
+  const size = frameBytes(header.payloadBytes);
+  return frames.subarray(offset + size - header.payloadBytes, offset + size);
+}
+
+function toEntry(header: FrameHeader, bytes: Uint8Array): SpoolEntry {
+  const { number, first, end, stagedUnixMs } = header;
+  return { number, first, end, stagedUnixMs, bytes };
+}
