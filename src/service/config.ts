@@ -7,6 +7,7 @@ import { parseYaml } from "./config/document.ts";
 import type { Config } from "./config/model.ts";
 import { explain } from "./config/problems.ts";
 import type { JsonSchema, Problem } from "./config/problems.ts";
+import { checkRedaction } from "./config/redaction.ts";
 import { resolveReferences } from "./config/references.ts";
 import { configSchema, defaultDataDirectory, laterKeys } from "./config/schema.ts";
 
@@ -69,6 +70,7 @@ export function parseConfig(yaml: string, source: ConfigSource = {}): LoadedConf
       ({ path }) => !references.failures.some((failure) => failure.path.join() === path.join()),
     ),
     ...checkRelations(references.value),
+    ...checkRedaction(references.value, references.written),
   ];
   if (!parsed.success || problems.length > 0) {
     const located = problems.map(document.locate);

@@ -139,7 +139,7 @@ function gauge(registry: Registry, name: string, help: string, label?: string): 
 }
 
 function stateGauges(registry: Registry): (state: SidecarState) => void {
-  const ready = gauge(registry, "spanseal_ready", "1 where requests are accepted.");
+  const ready = gauge(registry, "spanseal_ready", "1 where /readyz says ready.");
   const setLedger = ledgerGauges(registry);
   const setPublish = publishGauges(registry);
   const setForward = forwardMetrics(registry);
@@ -156,7 +156,7 @@ function ledgerGauges(registry: Registry): (state: SidecarState) => void {
   const size = gauge(registry, "spanseal_ledger_records", "Size of the log: the next index.");
   const bytes = gauge(registry, "spanseal_ledger_bytes", "Bytes of the ledger's segments.");
   return ({ ledger }) => {
-    for (const name of ["open", "recovering", "stopped"]) {
+    for (const name of ["open", "recovering", "stopped", "closed"]) {
       stateOf(ledger.state === name ? 1 : 0, name);
     }
     size(ledger.size);
@@ -188,25 +188,34 @@ function publishGauges(registry: Registry): (state: SidecarState) => void {
 }
 
 function forwardMetrics(registry: Registry): (state: SidecarState) => void {
-  const queue = gauge(
+  const bytes = gauge(
     registry,
     "spanseal_forward_queue_bytes",
     "Bytes that wait for the sink.",
     "signal",
   );
+  const requests = gauge(
+    registry,
+    "spanseal_forward_queue_requests",
+    "Requests that wait for the sink.",
+    "signal",
+  );
   const held = gauge(registry, "spanseal_forward_held", "1 where forwarding is held.", "signal");
   const forwarded = new Counter({
     name: "spanseal_forwarded_requests_total",
-    help: "Requests that the sink took, since the start.",
-    labelNames: ["signal"] as const,
+    help: "Requests since the start that the sink took, refused, or that were left out.",
+    labelNames: ["signal", "result"] as const,
     registers: [registry],
   });
   return ({ forward }) => {
     forwarded.reset();
-    for (const status of forward?.queues ?? []) {
-      queue(status.queuedBytes, status.signal);
-      held(status.held === undefined ? 0 : 1, status.signal);
-      forwarded.inc({ signal: status.signal }, status.forwardedRequests);
+    for (const [signal, status] of Object.entries(forward?.signals ?? {})) {
+      bytes(status.queueBytes, signal);
+      requests(status.queueEntries, signal);
+      held(status.state === "held" ? 1 : 0, signal);
+      forwarded.inc({ signal, result: "sent" }, status.sent);
+      forwarded.inc({ signal, result: "rejected" }, status.rejected);
+      forwarded.inc({ signal, result: "suspended" }, status.skipped);
     }
   };
 }

@@ -6,7 +6,7 @@ import { operationsConnectionsMax, operationsRequestMsMax } from "../limits.ts";
 import { formatEndpoint } from "./config/values.ts";
 import type { Endpoint } from "./config/values.ts";
 import type { Metrics } from "./metrics.ts";
-import { unreadyReasons } from "./state.ts";
+import { unreadyReasons, warnings } from "./state.ts";
 import type { SidecarState } from "./state.ts";
 
 export interface OperationsOptions {
@@ -103,9 +103,9 @@ function health({ ledger }: SidecarState): Answer {
 
 function readiness(state: SidecarState): Answer {
   const reasons = unreadyReasons(state);
-  return reasons.length === 0
-    ? json(200, { status: "ready", reasons })
-    : json(503, { status: "not ready", reasons });
+  const ready = reasons.length === 0;
+  const status = ready ? "ready" : "not ready";
+  return json(ready ? 200 : 503, { status, reasons, warnings: warnings(state) });
 }
 
 async function exposition({ metrics }: OperationsOptions): Promise<Answer> {

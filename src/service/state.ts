@@ -1,34 +1,22 @@
 /** What the sidecar says about itself: on /readyz, in /metrics, to `spanseal status`. */
-import type { Signal } from "../audit/otlp/schema.ts";
+import type { ForwarderStatus } from "../forward/forwarder.ts";
+import type { PublisherStatus } from "../publish/publisher.ts";
 
 export interface LedgerState {
-  readonly state: "open" | "recovering" | "stopped";
-  readonly reason?: string;
+  readonly state: "open" | "recovering" | "stopped" | "closed";
+  readonly reason?: string | undefined;
   readonly directory: string;
   readonly origin: string;
   /** Number of records. */
   readonly size: number;
+  /** Bytes of the segment files. */
   readonly bytes: number;
 }
 
-export interface PublishState {
-  readonly bucket: string;
-  /** Size of the log that the bucket has a signed root of; absent before the first. */
-  readonly publishedSize?: number;
-  /** Milliseconds since the oldest record that the bucket does not cover; 0 where there is none. */
-  readonly lagMs: number;
-  readonly lagRecords: number;
-  readonly lagMsMax?: number;
-  readonly lastError?: string;
-}
-
-export interface QueueState {
-  readonly signal: Signal;
-  readonly queuedBytes: number;
-  readonly queuedRequests: number;
-  readonly forwardedRequests: number;
-  /** Why this signal is not forwarded now; absent where it is. */
-  readonly held?: string;
+export interface ForwardState {
+  /** The sink's address, without credentials. */
+  readonly sink: string;
+  readonly signals: ForwarderStatus;
 }
 
 export interface SidecarState {
@@ -37,32 +25,51 @@ export interface SidecarState {
   /** From the begin of the shutdown. */
   readonly draining: boolean;
   readonly ledger: LedgerState;
-  readonly publish: PublishState;
-  readonly forward?: { readonly sink: string; readonly queues: readonly QueueState[] };
+  readonly publish: PublisherStatus;
+  readonly forward?: ForwardState;
+  /** `host:port` of `grpc`, `http` and `operations`. */
   readonly endpoints: Readonly<Record<string, string>>;
   /** Verifier key to give away. */
   readonly publicKey: string;
 }
 
-/** Why requests are refused now, in plain words; empty where the sidecar is ready. */
+/**
+ * Why this sidecar should not be used now, in plain words: requests are refused, or what was
+ * promised beside recording does not happen until somebody acts. Empty where it is ready.
+ */
 export function unreadyReasons(state: SidecarState): string[] {
+  const { ledger, publish, forward } = state;
   const reasons: string[] = [];
   if (state.draining) reasons.push("shutting down");
-  if (state.ledger.state !== "open") {
-    const reason = state.ledger.reason ?? "no reason known";
-    reasons.push(`the ledger is ${state.ledger.state}: ${reason}`);
+  if (ledger.state !== "open" || ledger.reason !== undefined) {
+    reasons.push(`the ledger is ${ledger.state}: ${ledger.reason ?? "no reason known"}`);
   }
-  if (isLagging(state.publish)) {
-    const cause = state.publish.lastError ?? "no attempt has failed yet";
+  if (publish.lagMsMax !== undefined && publish.lagMs > publish.lagMsMax) {
+    const cause = publish.lastError ?? "no attempt has failed yet";
     reasons.push(`the bucket is behind by more than publish.max_lag: ${cause}`);
   }
-  for (const { signal, held } of state.forward?.queues ?? []) {
-    if (held !== undefined) reasons.push(`forwarding of ${signal} is held: ${held}`);
+  if (publish.halted) {
+    reasons.push(`publishing has ended: ${publish.lastError ?? "no reason known"}`);
+  }
+  for (const [signal, status] of Object.entries(forward?.signals ?? {})) {
+    if (status.state === "held") {
+      reasons.push(`forwarding of ${signal} is held: ${status.reason ?? "no reason known"}`);
+    } else if (status.state !== "suspended" && status.queueBytes >= status.queueBytesMax) {
+      reasons.push(`the queue of ${signal} for the sink is full: ${status.reason ?? "slow sink"}`);
+    }
   }
   return reasons;
 }
 
-/** Whether `publish.max_lag` is set and exceeded. */
-export function isLagging(publish: PublishState): boolean {
-  return publish.lagMsMax !== undefined && publish.lagMs > publish.lagMsMax;
+/** What is not as it should be, but mends itself or was chosen. */
+export function warnings({ publish, forward }: SidecarState): string[] {
+  const found: string[] = [];
+  if (publish.lastError !== undefined && !publish.halted) {
+    found.push(`publishing is tried again: ${publish.lastError}`);
+  }
+  for (const [signal, status] of Object.entries(forward?.signals ?? {})) {
+    if (status.state !== "retrying" && status.state !== "suspended") continue;
+    found.push(`forwarding of ${signal} is ${status.state}: ${status.reason ?? "no reason known"}`);
+  }
+  return found;
 }

@@ -1,18 +1,40 @@
 import { expect, onTestFinished, test } from "vitest";
+import type { SignalStatus } from "../../src/forward/forwarder.ts";
 import { createMetrics } from "../../src/service/metrics.ts";
 import { startOperations } from "../../src/service/operations.ts";
 import type { SidecarState } from "../../src/service/state.ts";
+
+const traces: SignalStatus = {
+  state: "sending",
+  reason: undefined,
+  sinceUnixMs: 0,
+  sent: 5,
+  sentBytes: 500,
+  rejected: 1,
+  rejectedItems: 2,
+  retries: 0,
+  lastError: undefined,
+  queueBytes: 77,
+  queueBytesMax: 1000,
+  queueEntries: 1,
+  oldestAgeMs: 3,
+  skipped: 0,
+};
 
 const state: SidecarState = {
   pid: 1,
   startedAt: "2026-11-21T00:00:00.000Z",
   draining: false,
   ledger: { state: "open", directory: "/l", origin: "o/1", size: 12, bytes: 3456 },
-  publish: { bucket: "/b", publishedSize: 10, lagMs: 1500, lagRecords: 2 },
-  forward: {
-    sink: "http://127.0.0.1:1",
-    queues: [{ signal: "traces", queuedBytes: 77, queuedRequests: 1, forwardedRequests: 5 }],
+  publish: {
+    bucket: "/b",
+    publishedSize: 10,
+    lagMs: 1500,
+    lagRecords: 2,
+    pendingRoots: 0,
+    halted: false,
   },
+  forward: { sink: "http://127.0.0.1:1", signals: { traces } },
   endpoints: {},
   publicKey: "o/1+00000000+AA==",
 };
@@ -34,7 +56,37 @@ test("health and readiness of a sidecar that is well", async () => {
   const health = await get("/healthz");
   expect([health.status, await health.json()]).toEqual([200, { status: "ok" }]);
   const ready = await get("/readyz?verbose");
-  expect([ready.status, await ready.json()]).toEqual([200, { status: "ready", reasons: [] }]);
+  expect([ready.status, await ready.json()]).toEqual([
+    200,
+    { status: "ready", reasons: [], warnings: [] },
+  ]);
+});
+
+test("what mends itself or was chosen is a warning", async () => {
+  const { get } = await start(() => ({
+    ...state,
+    publish: { ...state.publish, lastError: "EACCES" },
+    forward: {
+      sink: "s",
+      signals: {
+        traces: { ...traces, state: "retrying", reason: "HTTP 503" },
+        logs: { ...traces, state: "suspended", reason: "the queue is full" },
+      },
+    },
+  }));
+  const ready = await get("/readyz");
+  expect([ready.status, await ready.json()]).toEqual([
+    200,
+    {
+      status: "ready",
+      reasons: [],
+      warnings: [
+        "publishing is tried again: EACCES",
+        "forwarding of traces is retrying: HTTP 503",
+        "forwarding of logs is suspended: the queue is full",
+      ],
+    },
+  ]);
 });
 
 test.for<[string, Partial<SidecarState>, string]>([
@@ -51,16 +103,24 @@ test.for<[string, Partial<SidecarState>, string]>([
   ],
   [
     "sink",
-    { forward: { sink: "s", queues: [{ ...state.forward!.queues[0]!, held: "401" }] } },
+    { forward: { sink: "s", signals: { traces: { ...traces, state: "held", reason: "401" } } } },
     "forwarding of traces is held: 401",
+  ],
+  [
+    "queue",
+    { forward: { sink: "s", signals: { traces: { ...traces, queueBytes: 1000 } } } },
+    "the queue of traces for the sink is full: slow sink",
+  ],
+  [
+    "halted bucket",
+    { publish: { ...state.publish, halted: true, lastError: "rolled back" } },
+    "publishing has ended: rolled back",
   ],
 ])("not ready because of the %s", async ([, part, reason]) => {
   const { get } = await start(() => ({ ...state, ...part }));
   const ready = await get("/readyz");
-  expect([ready.status, await ready.json()]).toEqual([
-    503,
-    { status: "not ready", reasons: [reason] },
-  ]);
+  expect(ready.status).toBe(503);
+  expect(await ready.json()).toMatchObject({ status: "not ready", reasons: [reason] });
   expect((await get("/healthz")).status).toBe(200);
 });
 
@@ -100,7 +160,7 @@ test("the metrics count requests, commits and the state", async () => {
     'spanseal_records_total{result="conflict"} 0',
     'spanseal_redactions_total{class="email"} 4',
     'spanseal_commit_duration_seconds_bucket{le="0.005"} 1',
-    'spanseal_forwarded_requests_total{signal="traces"} 5',
+    'spanseal_forwarded_requests_total{signal="traces",result="sent"} 5',
     'spanseal_forward_queue_bytes{signal="traces"} 77',
     "spanseal_root_lag_seconds 1.5",
     "spanseal_root_lag_records 2",

@@ -110,6 +110,8 @@ export interface RedactionRuleConfig {
   readonly pattern: string;
   readonly class: string;
   readonly action: string | readonly string[];
+  readonly keys?: readonly string[] | undefined;
+  readonly context?: readonly string[] | undefined;
 }
 
 export interface PhiColumnConfig {

@@ -1,0 +1,61 @@
+/**
+ * The life of the process: until a signal, an orderly end; a second signal, or an error that
+ * nobody expected, ends it at once. The next start recovers what an end at once leaves.
+ */
+import { shutdownMsMax } from "../limits.ts";
+import type { ProcessLog } from "./log.ts";
+
+export interface Closing {
+  /** Ends within `shutdownMsMax`. */
+  close(): Promise<void>;
+}
+
+const signals = ["SIGTERM", "SIGINT"] as const;
+const failedExitCode = 1;
+
+/**
+ * Runs what `start` opens until SIGTERM or SIGINT, and resolves when it is closed. A signal during
+ * the start is obeyed once the start is over.
+ *
+ * @throws what `start` or the closing throws
+ */
+export async function serveUntilSignal(
+  { log, flush }: ProcessLog,
+  start: () => Promise<Closing>,
+): Promise<void> {
+  const exit = (code: number): never => {
+    flush();
+    return process.exit(code);
+  };
+  const unexpected = (error: unknown): void => {
+    // What the process still knows is in doubt: it must neither acknowledge nor append any more.
+    log.error({ error }, "unexpected error, the process ends");
+    exit(failedExitCode);
+  };
+  const stopping = Promise.withResolvers<string>();
+  let seen = 0;
+  const onSignal = (signal: string): void => {
+    seen += 1;
+    if (seen === 1) return stopping.resolve(signal);
+    log.warn({ signal }, "second signal: ending at once");
+    exit(failedExitCode);
+  };
+  process.on("uncaughtException", unexpected).on("unhandledRejection", unexpected);
+  for (const signal of signals) process.on(signal, onSignal);
+  try {
+    const opened = await start();
+    const signal = await stopping.promise;
+    log.info({ signal }, "shutting down");
+    const late = setTimeout(() => {
+      log.error(`not closed after ${shutdownMsMax} ms: ending at once`);
+      exit(failedExitCode);
+    }, shutdownMsMax);
+    await opened.close();
+    clearTimeout(late);
+    log.info("closed");
+  } finally {
+    for (const signal of signals) process.off(signal, onSignal);
+    process.off("uncaughtException", unexpected).off("unhandledRejection", unexpected);
+    flush();
+  }
+}

@@ -1,0 +1,113 @@
+/** The audit policy that a configuration and its keys make, and what of it has changed. */
+import { join } from "node:path";
+import type { AuditPolicy } from "../audit/policy.ts";
+import { compileRedaction } from "../audit/redact/policy.ts";
+import { canonicalize } from "../bytes/canonical-json.ts";
+import type { JsonValue } from "../bytes/canonical-json.ts";
+import { sha256Hex } from "../ledger/digest.ts";
+import { isCode } from "../ledger/files.ts";
+import type { Files } from "../ledger/files.ts";
+import type { KeyRing } from "../ledger/keys.ts";
+import type { Config } from "./config/model.ts";
+
+export interface PolicyOptions {
+  readonly config: Config;
+  readonly keys: KeyRing;
+  randomBytes(count: number): Uint8Array;
+}
+
+/** @throws RuleError; the configuration check has found it before. */
+export function auditPolicy({ config, keys, randomBytes }: PolicyOptions): AuditPolicy {
+  const { audit, redaction, phi, exporters } = config;
+  return {
+    namespace: audit.namespace,
+    tenant: audit.tenant,
+    dataAccess: audit.data_access,
+    redaction: compileRedaction({
+      packs: redaction.packs,
+      rules: redaction.rules,
+      phi: phi.tables,
+      pepper: keys.pepper,
+      tenant: audit.tenant,
+      identityKeys: audit.namespace.from,
+    }),
+    stamp: exporters.stamp,
+    fingerprintKey: keys.fingerprintKey,
+    randomBytes,
+  };
+}
+
+/** A policy as digests: which part changed can be told, what it says cannot. */
+export interface PolicyDigest {
+  readonly digest: string;
+  /** Part of the configuration → digest. */
+  readonly parts: Readonly<Record<string, string>>;
+}
+
+export interface PolicyChange {
+  readonly before: string | null;
+  readonly after: string;
+  /** Parts that differ; all of them at the first start. */
+  readonly changes: readonly string[];
+}
+
+const policyFileName = "policy.json";
+const policyFileMode = 0o600;
+
+/** The digest of what decides about records: names, redaction, declared columns, stamps. */
+export function digestPolicy(config: Config, pepperId: string): PolicyDigest {
+  const { audit, redaction, phi, exporters, compliance } = config;
+  const parts: Record<string, string> = {
+    "audit.data_access": digestOf(audit.data_access),
+    "audit.namespace": digestOf(audit.namespace),
+    "audit.tenant": digestOf(audit.tenant),
+    "compliance.mode": digestOf(compliance.mode),
+    "exporters.stamp": digestOf(exporters.stamp),
+    "keys.pepper": digestOf(pepperId),
+    "phi.tables": digestOf(phi.tables),
+    "redaction.packs": digestOf(redaction.packs),
+    "redaction.rules": digestOf(redaction.rules),
+  };
+  return { digest: digestOf(parts), parts };
+}
+
+/** What differs from the policy that the ledger was last used with; undefined where nothing does. */
+export async function policyChange(
+  directory: string,
+  current: PolicyDigest,
+  files: Files,
+): Promise<PolicyChange | undefined> {
+  const last = await readPolicy(join(directory, policyFileName), files);
+  if (last?.digest === current.digest) return undefined;
+  const names = new Set([...Object.keys(current.parts), ...Object.keys(last?.parts ?? {})]);
+  const changes = [...names].filter((name) => last?.parts[name] !== current.parts[name]);
+  return { before: last?.digest ?? null, after: current.digest, changes: changes.toSorted() };
+}
+
+/** Remembers `current`; to be called when its control record is durable. */
+export function rememberPolicy(
+  directory: string,
+  current: PolicyDigest,
+  files: Files,
+): Promise<void> {
+  const text = canonicalize({ digest: current.digest, parts: current.parts });
+  return files.replace(join(directory, policyFileName), Buffer.from(text), policyFileMode);
+}
+
+/** A file that is missing or unreadable only costs one more control record. */
+async function readPolicy(path: string, files: Files): Promise<PolicyDigest | undefined> {
+  try {
+    const bytes = await files.read(path);
+    const value = JSON.parse(Buffer.from(bytes).toString()) as PolicyDigest;
+    return typeof value.digest === "string" && typeof value.parts === "object" ? value : undefined;
+  } catch (error) {
+    if (isCode(error, "ENOENT") || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function digestOf(value: unknown): string {
+  // Through JSON, because undefined members count as absent.
+  const plain = JSON.parse(JSON.stringify(value)) as JsonValue;
+  return sha256Hex(Buffer.from(canonicalize(plain)));
+}
