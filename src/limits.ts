@@ -146,3 +146,21 @@ export const controlMessageBytesMax: number = 1 * MIB;
 export const socketPathBytesMax = 103;
 /** Service: everything between the first signal and the exit. */
 export const shutdownMsMax = 10_000;
+
+/** Verifier: lines out of place that are paired with missing ones; further ones are only counted. */
+export const strayLinesMax = 10_000;
+/** Verifier: failures and recoveries that a report lists; further ones are only counted. */
+export const failuresListedMax = 1000;
+/** Verifier: bytes read from a segment at a time. */
+export const verifyChunkBytes: number = MIB;
+
+/** Redaction: bytes of one value that detectors look into; a longer one with candidates is masked. */
+export const redactionValueBytesMax: number = 16 * MIB;
+/** Redaction: levels of JSON inside JSON strings; a deeper value with candidates is masked. */
+export const redactionNestingMax = 8;
+
+/** Publish: time between two looks at what is due. */
+export const publishPollMs = 1000;
+/** Publish: wait before the bucket is tried again, doubled from the first to the second. */
+export const publishRetryMsMin = 1000;
+export const publishRetryMsMax: number = 60 * 1000;

@@ -32,6 +32,10 @@ export interface Files {
   /** Opens for reading and writing, creating the file (not its folder) where it is missing. */
   openAppend(path: string, mode: number): Promise<AppendFile>;
   read(path: string): Promise<Uint8Array>;
+  /** Up to `byteCount` bytes from `position`; fewer only at the end of the file. */
+  readRange(path: string, position: number, byteCount: number): Promise<Uint8Array>;
+  /** Size in bytes. */
+  size(path: string): Promise<number>;
   /** Names in a folder, sorted; none where the folder is missing. */
   list(directory: string): Promise<string[]>;
   /** Creates folders and syncs each new one's parent. */
@@ -42,6 +46,11 @@ export interface Files {
    * the same bytes it is left alone; with other bytes this rejects with code EEXIST.
    */
   createExclusive(path: string, bytes: Uint8Array, mode: number): Promise<void>;
+  /**
+   * As `createExclusive`, but the new name is durable only after the caller's `syncDirectory`: for
+   * many files in one folder.
+   */
+  createInFolder(path: string, bytes: Uint8Array, mode: number): Promise<void>;
   /** Durable replacement: temporary name, fsync, rename, fsync of the folder. */
   replace(path: string, bytes: Uint8Array, mode: number): Promise<void>;
   move(from: string, to: string): Promise<void>;
@@ -53,6 +62,8 @@ export interface Files {
 export const nodeFiles: Files = {
   openAppend,
   read: (path) => readFile(path),
+  readRange,
+  size: async (path) => (await stat(path)).size,
   async list(directory) {
     try {
       return (await readdir(directory)).toSorted();
@@ -63,10 +74,14 @@ export const nodeFiles: Files = {
   },
   makeDirectory,
   syncDirectory,
-  createExclusive,
+  async createExclusive(path, bytes, mode) {
+    await createInFolder(path, bytes, mode);
+    await syncDirectory(dirname(path));
+  },
+  createInFolder,
   async replace(path, bytes, mode) {
     const temporary = await writeTemporary(path, bytes, mode);
-    await rename(temporary, path);
+    await renameOrRemove(temporary, path);
     await syncDirectory(dirname(path));
   },
   async move(from, to) {
@@ -134,19 +149,51 @@ async function syncDirectory(directory: string): Promise<void> {
   }
 }
 
+async function readRange(path: string, position: number, byteCount: number): Promise<Uint8Array> {
+  const handle = await open(path, "r");
+  try {
+    const bytes = Buffer.allocUnsafe(byteCount);
+    let done = 0;
+    while (done < byteCount) {
+      const { bytesRead } = await handle.read(bytes, done, byteCount - done, position + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return bytes.subarray(0, done);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Name prefix of files that are being written; one that is left over means nothing. */
+export const temporaryPrefix = ".tmp-";
+
 async function writeTemporary(path: string, bytes: Uint8Array, mode: number): Promise<string> {
-  const temporary = join(dirname(path), `.tmp-${randomUUID()}`);
+  const temporary = join(dirname(path), `${temporaryPrefix}${randomUUID()}`);
   const handle = await open(temporary, "wx", mode);
   try {
     await handle.writeFile(bytes);
     await handle.sync();
+  } catch (error) {
+    // A full disk is retried for hours: each try must give back what it took.
+    await unlink(temporary).catch(() => undefined);
+    throw error;
   } finally {
     await handle.close();
   }
   return temporary;
 }
 
-async function createExclusive(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+async function renameOrRemove(temporary: string, path: string): Promise<void> {
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function createInFolder(path: string, bytes: Uint8Array, mode: number): Promise<void> {
   const temporary = await writeTemporary(path, bytes, mode);
   try {
     await link(temporary, path);
@@ -157,5 +204,4 @@ async function createExclusive(path: string, bytes: Uint8Array, mode: number): P
   } finally {
     await unlink(temporary);
   }
-  await syncDirectory(dirname(path));
 }

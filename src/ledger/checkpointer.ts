@@ -1,0 +1,230 @@
+/**
+ * Local checkpoints. The order is the safety argument: the seal is durable before its tiles, they
+ * are before the state snapshot, and all of it is before the checkpoint that speaks for it. What is
+ * persisted as `checkpoint` is what is published, byte for byte: a size is signed once.
+ */
+import { dirname, join } from "node:path";
+
+import { dedupeWindowRecords, windowBlockEntries } from "../limits.ts";
+import { keyName } from "./chain.ts";
+import { tipOf } from "./chains.ts";
+import { signCheckpoint } from "./checkpoint.ts";
+import { sha256Hex } from "./digest.ts";
+import { isCode, type Files } from "./files.ts";
+import { checkpointSigner, type KeyRing, type LogKey } from "./keys.ts";
+import { toHex } from "../bytes/hex.ts";
+import { LedgerError, reasonOf } from "./ledger-error.ts";
+import type { LedgerMemory } from "./memory.ts";
+import { segmentName, parseSegmentName } from "./segment-name.ts";
+import type { SegmentPlace } from "./segment.ts";
+import { encodeState, parseStateName, stateName, type StateReference } from "./state.ts";
+import type { TileFile } from "./tile.ts";
+
+export interface LocalCheckpoint {
+  readonly size: number;
+  readonly root: Uint8Array;
+  /** The signed note as it stands in the file `checkpoint`. */
+  readonly note: Uint8Array;
+  readonly sealIndex: number;
+}
+
+/** What a snapshot of the ledger's memory, taken right after the seal, makes of a checkpoint. */
+interface Capture {
+  readonly size: number;
+  readonly root: Uint8Array;
+  readonly partialTiles: readonly TileFile[];
+  readonly windowEnd: number;
+  readonly windowStart: number;
+  encodeState(segments: { readonly count: number; readonly digest: string }): Uint8Array;
+}
+
+export interface CheckpointerParts {
+  readonly directory: string;
+  readonly origin: string;
+  readonly files: Files;
+  readonly memory: LedgerMemory;
+  keys(): KeyRing;
+  segmentPlace(): SegmentPlace;
+  /** Appends a seal, alone; calls `onDurable` before anything else is appended. */
+  seal(state: StateReference | undefined, onDurable: () => void): Promise<{ index: number }>;
+  /** The disk holds something else than the log says: nothing may be signed any more. */
+  stop(reason: string): void;
+}
+
+/** What an earlier run left. */
+export interface CheckpointerStart {
+  readonly latest: LocalCheckpoint | undefined;
+  /** The newest state snapshot, for the next seal. */
+  readonly state: StateReference | undefined;
+  /** Newest first: snapshots that hold a part of the window. */
+  readonly blocks: readonly WindowBlock[];
+}
+
+export interface WindowBlock extends StateReference {
+  /** Position of the window's end in this snapshot. */
+  readonly windowEnd: number;
+}
+
+const tilesAtOnce = 8;
+
+export class Checkpointer {
+  readonly #parts: CheckpointerParts;
+  #latest: LocalCheckpoint | undefined;
+  #state: StateReference | undefined;
+  #blocks: readonly WindowBlock[];
+  #unsavedTiles: TileFile[] = [];
+  #running: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: CheckpointerParts, start: CheckpointerStart) {
+    this.#parts = parts;
+    this.#latest = start.latest;
+    this.#state = start.state;
+    this.#blocks = start.blocks;
+  }
+
+  get latest(): LocalCheckpoint | undefined {
+    return this.#latest;
+  }
+
+  /** One at a time; commits go on while files are written. */
+  checkpoint(): Promise<LocalCheckpoint> {
+    const next = this.#running.then(() => this.#checkpoint());
+    this.#running = next.catch(() => undefined);
+    return next;
+  }
+
+  async #checkpoint(): Promise<LocalCheckpoint> {
+    let captured: Capture | undefined;
+    const { index } = await this.#parts.seal(this.#state, () => {
+      captured = this.#capture();
+    });
+    const capture = captured!;
+    try {
+      await this.#saveTiles(capture);
+      const state = await this.#saveState(capture);
+      const checkpoint = await this.#saveCheckpoint(capture, index);
+      this.#state = state;
+      this.#noteBlock(capture, state);
+      await this.#pruneStates(capture.windowEnd);
+      return checkpoint;
+    } catch (cause) {
+      if (isCode(cause, "EEXIST")) {
+        this.#parts.stop(`a tile or state of another log is in the way (${reasonOf(cause)})`);
+      }
+      const reason = `cannot make a local checkpoint: ${reasonOf(cause)}`;
+      throw new LedgerError("unavailable", reason, { cause });
+    }
+  }
+
+  #capture(): Capture {
+    const { memory } = this.#parts;
+    const { tree, window } = memory;
+    this.#unsavedTiles.push(...tree.takeFinished());
+    const block = this.#blocks[0] ?? null;
+    const windowStart = Math.max(block?.windowEnd ?? 0, window.end - window.count);
+    const place = this.#parts.segmentPlace();
+    const content = {
+      size: tree.size,
+      root: tree.root(),
+      counters: { ...memory.counters },
+      segment: { first: place.first, end: place.bytes, firstTime: place.firstTime ?? 0n },
+      windowEnd: window.end,
+      block: block === null ? null : { size: block.size, digest: block.digest },
+      edge: tree.serialise(),
+      tips: [...memory.chains.tips()].map((chain) => ({
+        namespace: chain.namespace,
+        tenant: chain.tenant,
+        tip: tipOf(chain),
+      })),
+      windowEntries: window.copy(windowStart),
+    };
+    const { epoch } = memory.counters;
+    const epochKey = this.#parts.keys().chainKey(epoch)!;
+    const { descriptorDigest } = memory;
+    const key = { name: keyName(epoch, epochKey), epochKey, descriptorDigest };
+    return {
+      size: content.size,
+      root: content.root,
+      partialTiles: tree.partialTiles(),
+      windowEnd: content.windowEnd,
+      windowStart,
+      encodeState: (segments) => encodeState({ ...content, segments }, key),
+    };
+  }
+
+  async #saveTiles(capture: Capture): Promise<void> {
+    const { directory, files } = this.#parts;
+    const tiles = [...this.#unsavedTiles, ...capture.partialTiles];
+    const folders = new Set(tiles.map(({ path }) => dirname(join(directory, path))));
+    for (const folder of folders) await files.makeDirectory(folder, 0o700);
+    for (let at = 0; at < tiles.length; at += tilesAtOnce) {
+      const some = tiles.slice(at, at + tilesAtOnce);
+      await Promise.all(
+        some.map(({ path, bytes }) => files.createInFolder(join(directory, path), bytes, 0o600)),
+      );
+    }
+    for (const folder of folders) await files.syncDirectory(folder);
+    // Tiles that came about meanwhile belong to the next checkpoint.
+    this.#unsavedTiles.splice(0, tiles.length - capture.partialTiles.length);
+  }
+
+  async #saveState(capture: Capture): Promise<StateReference> {
+    const { directory, files } = this.#parts;
+    const names = await files.list(join(directory, "segments"));
+    const bytes = capture.encodeState(segmentsDigest(names, capture.size));
+    await files.replace(join(directory, "state", stateName(capture.size)), bytes, 0o600);
+    return { size: capture.size, digest: sha256Hex(bytes) };
+  }
+
+  async #saveCheckpoint(capture: Capture, sealIndex: number): Promise<LocalCheckpoint> {
+    const { directory, files, origin } = this.#parts;
+    const { size, root } = capture;
+    const signers = this.#logKeys().map((key) => checkpointSigner(origin, key));
+    const note = signCheckpoint({ origin, size, root }, signers);
+    await files.replace(join(directory, "checkpoint"), note, 0o600);
+    this.#latest = { size, root, note, sealIndex };
+    return this.#latest;
+  }
+
+  /**
+   * The log key in force and the one before it: whichever checkpoint is the first to be published
+   * after a rotation, it is signed by both.
+   */
+  #logKeys(): readonly LogKey[] {
+    const { logKeys, directory } = this.#parts.keys();
+    const { logKey } = this.#parts.memory.counters;
+    const place = logKeys.findIndex((key) => toHex(key.publicKey) === logKey);
+    if (place >= 0) return logKeys.slice(Math.max(0, place - 1), place + 1);
+    throw new LedgerError("missing_key", `the log key ${logKey} is not in ${directory}`);
+  }
+
+  /** A snapshot with enough entries becomes the block that later ones begin after. */
+  #noteBlock(capture: Capture, state: StateReference): void {
+    if (capture.windowEnd - capture.windowStart < windowBlockEntries) return;
+    this.#blocks = [{ ...state, windowEnd: capture.windowEnd }, ...this.#blocks];
+  }
+
+  /** Keeps the two newest snapshots and the blocks that the window still needs. */
+  async #pruneStates(windowEnd: number): Promise<void> {
+    const { directory, files } = this.#parts;
+    const windowStart = windowEnd - dedupeWindowRecords;
+    this.#blocks = this.#blocks.filter((block) => block.windowEnd > windowStart);
+    const kept = new Set(this.#blocks.map(({ size }) => size));
+    const names = await files.list(join(directory, "state"));
+    const sizes = names.map(parseStateName).filter((size) => size !== undefined);
+    const old = sizes.toSorted((left, right) => right - left).slice(2);
+    for (const size of old) {
+      if (!kept.has(size)) await files.remove(join(directory, "state", stateName(size)));
+    }
+  }
+}
+
+/** Names of the segments that hold records below `size`: a missing one is noticed at the start. */
+export function segmentsDigest(
+  names: readonly string[],
+  size: number,
+): { readonly count: number; readonly digest: string } {
+  const firsts = names.map(parseSegmentName).filter((first) => first !== undefined && first < size);
+  const text = firsts.map((first) => `${segmentName(first!)}\n`).join("");
+  return { count: firsts.length, digest: sha256Hex(Buffer.from(text)) };
+}

@@ -1,0 +1,200 @@
+/**
+ * The part of a commit that needs no disk: repeats are told from new records, each new record gets
+ * its index, sequence, MAC, entry and line, and, once the group is durable, memory follows. Nothing
+ * here is lasting before `apply`; `abandon` leaves no trace.
+ */
+import { digestBytes } from "../audit/prepared-batch.ts";
+import { keyName } from "./chain.ts";
+import type { Chain } from "./chains.ts";
+import {
+  conflictWith,
+  fresh,
+  itemBytes,
+  itemCount,
+  repeat,
+  type BatchItem,
+  type ControlItem,
+  type Group,
+  type Item,
+} from "./group.ts";
+import { GroupWriter } from "./group-writer.ts";
+import type { KeyRing } from "./keys.ts";
+import { LedgerError } from "./ledger-error.ts";
+import { countActions, countControl, type LedgerMemory } from "./memory.ts";
+import { DedupeWindow } from "./window.ts";
+
+const idWords = 4;
+
+export class GroupBuilder {
+  readonly writer: GroupWriter;
+  readonly #memory: LedgerMemory;
+  readonly chainsMax: number;
+  /** New records of the group that is being built. */
+  #pending = new DedupeWindow(1024, 0);
+  #keys: KeyRing;
+
+  constructor(memory: LedgerMemory, keys: KeyRing, chainsMax: number) {
+    this.#memory = memory;
+    this.#keys = keys;
+    this.chainsMax = chainsMax;
+    this.writer = new GroupWriter(memory.writer);
+  }
+
+  useKeys(keys: KeyRing): void {
+    this.#keys = keys;
+    this.#memory.chains.dropPens();
+  }
+
+  /** Why the request cannot be part of the log, or undefined. */
+  refusal(item: Item): LedgerError | undefined {
+    if (item.type === "control") return undefined;
+    const { chains } = this.#memory;
+    const unknown = item.batch.chains.filter((name) => chains.find(name) === undefined);
+    if (unknown.length === 0 || chains.count + unknown.length <= this.chainsMax) return undefined;
+    return new LedgerError(
+      "too_many_chains",
+      `the ledger has ${chains.count} chains (namespace and tenant) and takes ` +
+        `${this.chainsMax} at most: send an existing tenant, or correct where audit.tenant is from`,
+    );
+  }
+
+  /** Decides and writes the group's records; `writer` then holds their bytes. */
+  build(items: readonly Item[], time: bigint): Group {
+    const group: Group = { items, first: this.#memory.tree.size, time };
+    this.#deduplicate(items);
+    this.#stamp(group);
+    return group;
+  }
+
+  #deduplicate(items: readonly Item[]): void {
+    const count = items.reduce((sum, item) => sum + itemCount(item), 0);
+    if (count > this.#pending.capacity) this.#pending = new DedupeWindow(2 * count, 0);
+    else this.#pending.clear();
+    for (const item of items) if (item.type === "batch") this.#decideOutcomes(item);
+  }
+
+  #decideOutcomes(item: BatchItem): void {
+    const { window } = this.#memory;
+    const pending = this.#pending;
+    const { idWords: ids, fingerprintWords: fingerprints, outcomes } = item;
+    for (let position = 0; position < item.batch.count; position++) {
+      const at = position * idWords;
+      const earlier = window.find(ids, fingerprints, at);
+      const beside = earlier >= 0 ? -1 : pending.find(ids, fingerprints, at);
+      if (earlier >= 0 || beside >= 0) {
+        outcomes[position] = repeat;
+        continue;
+      }
+      pending.add(ids, fingerprints, at);
+      // The newest record of that id is the one that is contradicted.
+      if (beside < -1) outcomes[position] = conflictWith(-2 - beside, true);
+      else outcomes[position] = earlier < -1 ? conflictWith(-2 - earlier, false) : fresh;
+    }
+  }
+
+  #stamp(group: Group): void {
+    const { items } = group;
+    const { epoch } = this.#memory.counters;
+    const epochKey = this.#epochKey(epoch);
+    for (const item of items) if (item.type === "control") item.source = item.makeSource();
+    const count = items.reduce((sum, item) => sum + itemCount(item), 0);
+    const bytes = items.reduce((sum, item) => sum + itemBytes(item), 0);
+    const frame = { group: group.first, time: group.time, keyName: keyName(epoch, epochKey) };
+    this.writer.begin(frame, count, bytes);
+    // Actions and control records count alike in the log, but only actions are in the window.
+    const actionMacs: ActionMacs = { macs: this.writer, recordOf: [] };
+    for (const item of items) {
+      if (item.type === "control") this.#stampControl(item, epochKey);
+      else this.#stampBatch(item, epochKey, actionMacs);
+    }
+  }
+
+  #epochKey(epoch: number): Uint8Array {
+    const key = this.#keys.chainKey(epoch);
+    if (key !== undefined) return key;
+    throw new LedgerError("missing_key", `chain key ${epoch} is not in ${this.#keys.directory}`);
+  }
+
+  #stampControl(item: ControlItem, epochKey: Uint8Array): void {
+    const { chains, counters, tree } = this.#memory;
+    const chain = chains.open(item.chain);
+    item.index = tree.size + this.writer.count;
+    chains.draft(chain);
+    const pen = chains.penOf(chain, counters.epoch, epochKey);
+    this.writer.add(chain, pen, { source: item.source!, position: 0, conflictOf: undefined });
+  }
+
+  #stampBatch(item: BatchItem, epochKey: Uint8Array, actions: ActionMacs): void {
+    const { writer } = this;
+    const { chains, counters, tree } = this.#memory;
+    const { batch, outcomes, source } = item;
+    item.first = tree.size + writer.count;
+    item.conflicts = 0;
+    for (let position = 0; position < batch.count; position++) {
+      const outcome = outcomes[position]!;
+      if (outcome === repeat) continue;
+      const chain = this.#chainOf(item, batch.chainOf[position]!);
+      chains.draft(chain);
+      const pen = chains.penOf(chain, counters.epoch, epochKey);
+      const conflictOf = outcome === fresh ? undefined : this.#contradicted(outcome, actions);
+      if (conflictOf !== undefined) item.conflicts++;
+      actions.recordOf.push(writer.count);
+      writer.add(chain, pen, { source, position, conflictOf });
+    }
+    item.end = tree.size + writer.count;
+  }
+
+  #chainOf(item: BatchItem, place: number): Chain {
+    return (item.chains[place] ??= this.#memory.chains.open(item.batch.chains[place]!));
+  }
+
+  #contradicted(outcome: number, actions: ActionMacs): string {
+    const place = Math.floor(outcome / 2);
+    if (outcome % 2 === 0) return this.#memory.window.nameAt(place);
+    const at = actions.recordOf[place]! * digestBytes;
+    return actions.macs.macs.toString("hex", at, at + digestBytes / 2);
+  }
+
+  /** The group is durable: tips, tree, window and counters follow. */
+  apply(group: Group): void {
+    const { chains, counters, tree, window } = this.#memory;
+    const { writer } = this;
+    chains.apply();
+    tree.append(writer.leaves, writer.entries, writer.count);
+    if (writer.count > 0) {
+      counters.lastTime = group.time;
+      counters.tip = writer.macs.toString(
+        "hex",
+        (writer.count - 1) * digestBytes,
+        writer.count * digestBytes,
+      );
+    }
+    let record = 0;
+    for (const item of group.items) {
+      if (item.type === "control") {
+        countControl(counters, item.kind, item.source!.bodies);
+        record++;
+        continue;
+      }
+      const { outcomes, idWords: ids, fingerprintWords: fingerprints } = item;
+      for (let position = 0; position < outcomes.length; position++) {
+        if (outcomes[position] === repeat) continue;
+        const slot = window.add(ids, fingerprints, position * idWords);
+        window.setName(slot, writer.macs, record * digestBytes);
+        record++;
+      }
+      countActions(counters, item.end - item.first);
+    }
+  }
+
+  /** The group is not in the log: as if it had never been built. */
+  abandon(): void {
+    this.#memory.chains.abandon();
+  }
+}
+
+interface ActionMacs {
+  readonly macs: GroupWriter;
+  /** Per new action of the group: its place among the group's records. */
+  readonly recordOf: number[];
+}

@@ -1,0 +1,33 @@
+/** What the ledger tells its callers; each message ends with what to do. */
+
+export type LedgerErrorCode =
+  /** Nothing can be made durable now; the same request may succeed later. */
+  | "unavailable"
+  /** The durable state is unknown or broken: the writer has ended for good, until a restart. */
+  | "stopped"
+  | "closed"
+  | "too_many_chains"
+  | "too_large"
+  /** Another process writes to this ledger. */
+  | "locked"
+  /** The directory holds something else than a ledger of this format. */
+  | "foreign"
+  | "damaged"
+  /** The log is shorter than something else knows it to be. */
+  | "truncated"
+  | "missing_key";
+
+export class LedgerError extends Error {
+  override name = "LedgerError";
+  readonly code: LedgerErrorCode;
+
+  constructor(code: LedgerErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** The message of anything that was thrown, for a reason that a person reads. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,47 @@
+/** What `key_rotated` says: both keys take part, the old one by the record's own MAC. */
+import { fromHex, toHex } from "../bytes/hex.ts";
+import { keyName } from "./chain.ts";
+import type { ControlMembers } from "./control.ts";
+import type { KeyRing } from "./keys.ts";
+import { LedgerError } from "./ledger-error.ts";
+import type { LedgerMemory } from "./memory.ts";
+import { encodeVkey } from "./note.ts";
+import { chainRotationProof, rotationMessage } from "./rotation.ts";
+
+/** @throws LedgerError `missing_key` where `keys` has no newer chain key. */
+export function chainRotation(memory: LedgerMemory, keys: KeyRing): ControlMembers["key_rotated"] {
+  const { counters, descriptorDigest } = memory;
+  const oldKey = keys.chainKey(counters.epoch);
+  const newKey = keys.chainKey(keys.chainEpoch);
+  if (oldKey === undefined || newKey === undefined || keys.chainEpoch <= counters.epoch) {
+    throw noNewer("chain", keys);
+  }
+  const from = keyName(counters.epoch, oldKey);
+  const to = keyName(keys.chainEpoch, newKey);
+  const proof = chainRotationProof(newKey, { descriptorDigest, from, to });
+  return { from, to, proof, purpose: "chain" };
+}
+
+/** @throws LedgerError `missing_key` where `keys` has no newer log key. */
+export function logRotation(
+  memory: LedgerMemory,
+  origin: string,
+  keys: KeyRing,
+): ControlMembers["key_rotated"] {
+  const { counters, descriptorDigest } = memory;
+  const newKey = keys.logKeys.at(-1);
+  if (newKey === undefined || toHex(newKey.publicKey) === counters.logKey) {
+    throw noNewer("log", keys);
+  }
+  const from = encodeVkey(origin, fromHex(counters.logKey));
+  const to = encodeVkey(origin, newKey.publicKey);
+  const proof = toHex(newKey.sign(rotationMessage({ descriptorDigest, from, to })));
+  return { from, to, proof, purpose: "log" };
+}
+
+function noNewer(kind: string, keys: KeyRing): LedgerError {
+  return new LedgerError(
+    "missing_key",
+    `${keys.directory} has no newer ${kind} key than the one in use: add one first`,
+  );
+}

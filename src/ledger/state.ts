@@ -1,0 +1,193 @@
+/**
+ * State snapshots, `state/<size>`: what a start needs so that it reads only the log's tail. A header
+ * as canonical JSON, then the tree's edge, the chains' tips and the newest window entries as bytes,
+ * then an HMAC over all of it: whoever could write a snapshot could make the ledger take new records
+ * for repeats.
+ *
+ * The window is stored in blocks, so that neither writing nor reading grows with the ledger: a
+ * snapshot holds the entries since the last block and names that block by size and digest.
+ */
+import type { ChainName } from "../audit/prepared-batch.ts";
+import { canonicalize, parseCanonical } from "../bytes/canonical-json.ts";
+import { fromHex, toHex } from "../bytes/hex.ts";
+import { deriveChainKey, recordMac } from "./chain.ts";
+import { digestBytes } from "./digest.ts";
+import { LedgerError } from "./ledger-error.ts";
+import type { LogCounters } from "./memory.ts";
+import type { Tip } from "./tips.ts";
+
+const format = "spanseal.state/v1";
+/** No sender can have a chain of this name, so no chain key is this key. */
+const stateChain: ChainName = { namespace: "spanseal", tenant: "state" };
+
+export interface StateReference {
+  readonly size: number;
+  /** SHA-256 of the file. */
+  readonly digest: string;
+}
+
+export interface ChainTip extends ChainName {
+  readonly tip: Tip;
+}
+
+export interface LedgerState {
+  readonly size: number;
+  readonly root: Uint8Array;
+  readonly counters: LogCounters;
+  /** The segment that holds the last record, and where that record's line ends. */
+  readonly segment: { readonly first: number; readonly end: number; readonly firstTime: bigint };
+  /** Number and digest of the names of all segments up to that one. */
+  readonly segments: { readonly count: number; readonly digest: string };
+  /** Position of the window's end: action records since the beginning. */
+  readonly windowEnd: number;
+  readonly block: StateReference | null;
+  readonly edge: Uint8Array;
+  readonly tips: readonly ChainTip[];
+  readonly windowEntries: Uint8Array;
+}
+
+export interface StateKey {
+  readonly name: string;
+  readonly epochKey: Uint8Array;
+  readonly descriptorDigest: Uint8Array;
+}
+
+export function encodeState(state: LedgerState, key: StateKey): Uint8Array {
+  const tips = encodeTips(state.tips);
+  const { counters, segment } = state;
+  const header = canonicalize({
+    block: state.block === null ? null : { digest: state.block.digest, size: state.block.size },
+    counters: { ...counters, lastTime: String(counters.lastTime) },
+    edge_bytes: state.edge.length,
+    format,
+    key: key.name,
+    root: toHex(state.root),
+    segment: { end: segment.end, first: segment.first, first_time: String(segment.firstTime) },
+    segments: { count: state.segments.count, digest: state.segments.digest },
+    size: state.size,
+    tips_bytes: tips.length,
+    window_bytes: state.windowEntries.length,
+    window_end: state.windowEnd,
+  });
+  const content = Buffer.concat([
+    Buffer.from(`${header}\n`),
+    state.edge,
+    tips,
+    state.windowEntries,
+  ]);
+  return Buffer.concat([content, authenticator(content, key)]);
+}
+
+function authenticator(content: Uint8Array, key: StateKey): Uint8Array {
+  return recordMac(deriveChainKey(key.epochKey, key.descriptorDigest, stateChain), content);
+}
+
+/** Finds the key that a snapshot names; undefined where the key folder lacks it. */
+export type StateKeySource = (name: string) => StateKey | undefined;
+
+/** @throws LedgerError `damaged` for anything that this ledger did not write. */
+export function parseState(bytes: Uint8Array, keys: StateKeySource): LedgerState {
+  try {
+    return readState(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), keys);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : "unreadable";
+    throw new LedgerError("damaged", `state snapshot: ${reason}`, { cause });
+  }
+}
+
+function readState(bytes: Buffer, keys: StateKeySource): LedgerState {
+  const headerEnd = bytes.indexOf(0x0a);
+  const contentEnd = bytes.length - digestBytes;
+  if (headerEnd < 0 || headerEnd >= contentEnd) throw new SyntaxError("no header");
+  const header = parseCanonical(bytes.toString("utf8", 0, headerEnd)) as unknown as StateHeader;
+  const key = keys(header.key);
+  if (key === undefined) throw new SyntaxError(`made with an unknown key ${header.key}`);
+  const content = bytes.subarray(0, contentEnd);
+  if (!bytes.subarray(contentEnd).equals(authenticator(content, key))) {
+    throw new SyntaxError("its authenticator does not fit");
+  }
+  // From here on these are bytes that this ledger wrote.
+  if (header.format !== format) throw new SyntaxError(`format ${header.format}`);
+  const edgeEnd = headerEnd + 1 + header.edge_bytes;
+  const tipsEnd = edgeEnd + header.tips_bytes;
+  return {
+    size: header.size,
+    root: fromHex(header.root, digestBytes),
+    counters: { ...header.counters, lastTime: BigInt(header.counters.lastTime) },
+    segment: { ...header.segment, firstTime: BigInt(header.segment.first_time) },
+    segments: header.segments,
+    windowEnd: header.window_end,
+    block: header.block,
+    edge: content.subarray(headerEnd + 1, edgeEnd),
+    tips: parseTips(content.subarray(edgeEnd, tipsEnd)),
+    windowEntries: content.subarray(tipsEnd, tipsEnd + header.window_bytes),
+  };
+}
+
+interface StateHeader {
+  readonly block: StateReference | null;
+  readonly counters: Omit<LogCounters, "lastTime"> & { readonly lastTime: string };
+  readonly edge_bytes: number;
+  readonly format: string;
+  readonly key: string;
+  readonly root: string;
+  readonly segment: { readonly end: number; readonly first: number; readonly first_time: string };
+  readonly segments: { readonly count: number; readonly digest: string };
+  readonly size: number;
+  readonly tips_bytes: number;
+  readonly window_bytes: number;
+  readonly window_end: number;
+}
+
+const tipFixedBytes = 2 + 2 + 8 + 2 * digestBytes;
+
+function encodeTips(tips: readonly ChainTip[]): Uint8Array {
+  const sizes = tips.map(({ namespace, tenant }) => namespace.length + tenant.length);
+  const total = sizes.reduce((sum, size) => sum + size, 0) + tips.length * tipFixedBytes;
+  const bytes = Buffer.alloc(total);
+  let at = 0;
+  for (const { namespace, tenant, tip } of tips) {
+    at = bytes.writeUInt16BE(namespace.length, at);
+    at = bytes.writeUInt16BE(tenant.length, at);
+    at += bytes.write(namespace, at, "latin1");
+    at += bytes.write(tenant, at, "latin1");
+    at = bytes.writeBigUInt64BE(BigInt(tip.sequence), at);
+    bytes.set(tip.mac, at);
+    bytes.set(tip.tag, at + digestBytes);
+    at += 2 * digestBytes;
+  }
+  return bytes;
+}
+
+function parseTips(bytes: Buffer): ChainTip[] {
+  const tips: ChainTip[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    const namespaceEnd = at + 4 + bytes.readUInt16BE(at);
+    const tenantEnd = namespaceEnd + bytes.readUInt16BE(at + 2);
+    const macStart = tenantEnd + 8;
+    const tagStart = macStart + digestBytes;
+    tips.push({
+      namespace: bytes.toString("latin1", at + 4, namespaceEnd),
+      tenant: bytes.toString("latin1", namespaceEnd, tenantEnd),
+      tip: {
+        sequence: Number(bytes.readBigUInt64BE(tenantEnd)),
+        mac: Uint8Array.from(bytes.subarray(macStart, tagStart)),
+        tag: Uint8Array.from(bytes.subarray(tagStart, tagStart + digestBytes)),
+      },
+    });
+    at = tagStart + digestBytes;
+  }
+  return tips;
+}
+
+/** The name of a snapshot of that size. */
+export function stateName(size: number): string {
+  return String(size);
+}
+
+/** The size, or undefined for any other name. */
+export function parseStateName(name: string): number | undefined {
+  const size = /^[1-9]\d{0,15}$/.test(name) ? Number(name) : Number.NaN;
+  return Number.isSafeInteger(size) ? size : undefined;
+}
