@@ -1,0 +1,162 @@
+/**
+ * JSON as bounds into its bytes, so that values can be changed and all else stays as it was written.
+ * Python's `repr` of the same structures is read too: agents log it wherever they mean JSON.
+ */
+import { nestingDepthMax } from "../../limits.ts";
+
+export interface JsonNode {
+  readonly kind: "object" | "array" | "string" | "number" | "literal";
+  /** Bounds, with the quotes of a string and the brackets of a container. */
+  readonly start: number;
+  end: number;
+  /** The string before the colon, for a member. */
+  readonly key: JsonNode | undefined;
+  /** Whether a string holds a backslash. */
+  readonly escaped: boolean;
+  readonly children: JsonNode[];
+}
+
+interface Reader {
+  readonly bytes: Uint8Array;
+  at: number;
+}
+
+const isSpace = (byte: number | undefined): boolean =>
+  byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+
+/** A cheap look at the first byte: whether parsing is worth a try. */
+export function looksLikeJson(bytes: Uint8Array): boolean {
+  let at = 0;
+  while (isSpace(bytes[at])) at++;
+  return bytes[at] === 0x7b || bytes[at] === 0x5b || bytes[at] === 0x22;
+}
+
+/**
+ * The values in `bytes`: one, or several with white space between them.
+ *
+ * @returns undefined where the bytes are no JSON, or nested deeper than the limit.
+ */
+export function parseJsonTree(bytes: Uint8Array): readonly JsonNode[] | undefined {
+  const reader: Reader = { bytes, at: 0 };
+  const roots: JsonNode[] = [];
+  for (skipSpace(reader); reader.at < bytes.length; skipSpace(reader)) {
+    const root = parseValue(reader);
+    if (root === undefined) return undefined;
+    roots.push(root);
+  }
+  return roots.length === 0 ? undefined : roots;
+}
+
+function skipSpace(reader: Reader): void {
+  while (isSpace(reader.bytes[reader.at])) reader.at++;
+}
+
+/** Iterative: the depth is the sender's. */
+function parseValue(reader: Reader): JsonNode | undefined {
+  const open: JsonNode[] = [];
+  let key: JsonNode | undefined;
+  for (;;) {
+    skipSpace(reader);
+    const parent = open.at(-1);
+    if (parent?.kind === "object") {
+      if (!isClosing(reader, parent) || parent.children.length > 0) {
+        key = parseKey(reader);
+        if (key === undefined) return undefined;
+      }
+    }
+    let node: JsonNode | undefined;
+    if (parent !== undefined && parent.children.length === 0 && isClosing(reader, parent)) {
+      node = close(reader, open);
+    } else {
+      node = parseOne(reader, key);
+      key = undefined;
+      if (node === undefined) return undefined;
+      parent?.children.push(node);
+      if (node.end === -1) {
+        if (open.push(node) > nestingDepthMax) return undefined;
+        continue;
+      }
+    }
+    // After a value: a comma goes on, a bracket closes, and so on outwards.
+    for (;;) {
+      if (open.length === 0) return node;
+      skipSpace(reader);
+      if (reader.bytes[reader.at] === 0x2c) {
+        reader.at++;
+        break;
+      }
+      if (!isClosing(reader, open.at(-1)!)) return undefined;
+      node = close(reader, open);
+    }
+  }
+}
+
+function isClosing(reader: Reader, node: JsonNode): boolean {
+  return reader.bytes[reader.at] === (node.kind === "object" ? 0x7d : 0x5d);
+}
+
+function close(reader: Reader, open: JsonNode[]): JsonNode {
+  const node = open.pop()!;
+  node.end = ++reader.at;
+  return node;
+}
+
+function parseKey(reader: Reader): JsonNode | undefined {
+  const key = parseString(reader, undefined);
+  skipSpace(reader);
+  if (key === undefined || reader.bytes[reader.at] !== 0x3a) return undefined;
+  reader.at++;
+  skipSpace(reader);
+  return key;
+}
+
+/** A scalar, or a container whose `end` is still -1. */
+function parseOne(reader: Reader, key: JsonNode | undefined): JsonNode | undefined {
+  const start = reader.at;
+  const byte = reader.bytes[start];
+  if (byte === 0x7b || byte === 0x5b) {
+    reader.at++;
+    const kind = byte === 0x7b ? "object" : "array";
+    return { kind, start, end: -1, key, escaped: false, children: [] };
+  }
+  if (byte === 0x22 || byte === 0x27) return parseString(reader, key);
+  return parseWord(reader, key);
+}
+
+function parseString(reader: Reader, key: JsonNode | undefined): JsonNode | undefined {
+  const { bytes, at: start } = reader;
+  const quote = bytes[start];
+  if (quote !== 0x22 && quote !== 0x27) return undefined;
+  let escaped = false;
+  for (let at = start + 1; at < bytes.length; at++) {
+    if (bytes[at] === 0x5c) {
+      escaped = true;
+      at++;
+    } else if (bytes[at] === quote) {
+      reader.at = at + 1;
+      return { kind: "string", start, end: at + 1, key, escaped, children: [] };
+    }
+  }
+  return undefined;
+}
+
+const WORD = /^(?:true|false|null|True|False|None|NaN|-?Infinity)$/;
+const NUMBER = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+const wordBytesMax = 400;
+
+function parseWord(reader: Reader, key: JsonNode | undefined): JsonNode | undefined {
+  const { bytes, at: start } = reader;
+  let end = start;
+  while (end < bytes.length && end - start <= wordBytesMax && isWordByte(bytes[end]!)) end++;
+  const text = String.fromCharCode(...bytes.subarray(start, end));
+  const kind = NUMBER.test(text) ? "number" : WORD.test(text) ? "literal" : undefined;
+  if (kind === undefined) return undefined;
+  reader.at = end;
+  return { kind, start, end, key, escaped: false, children: [] };
+}
+
+function isWordByte(byte: number): boolean {
+  const letter = byte | 0x20;
+  if (letter >= 0x61 && letter <= 0x7a) return true;
+  return (byte >= 0x30 && byte <= 0x39) || byte === 0x2b || byte === 0x2d || byte === 0x2e;
+}

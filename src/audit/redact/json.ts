@@ -1,0 +1,190 @@
+/** Detection in JSON: value by value, so that what comes out is JSON of the same shape. */
+import { FROM_KEY, RULE, type Candidates } from "./candidates.ts";
+import type { Place } from "./detector.ts";
+import type { JsonNode } from "./json-tree.ts";
+import { escapeJson, unescapeJson } from "./json-text.ts";
+import { normalizeKey } from "./keys.ts";
+import { redactPlain, type Change, type Scene } from "./plain.ts";
+
+export interface JsonText {
+  readonly bytes: Buffer;
+  readonly roots: readonly JsonNode[];
+  /** Candidates of `bytes`. */
+  readonly found: Candidates;
+  readonly scene: Scene;
+  /** Looks into the content of a string, which may be JSON again. */
+  readonly inner: (bytes: Buffer, scene: Scene) => Change[];
+}
+
+/** Where the walk is: a value with its container and what its key says. */
+interface Step {
+  readonly node: JsonNode;
+  readonly parent: JsonNode | undefined;
+  readonly place: Place;
+  readonly keyBits: number;
+}
+
+interface Visit {
+  readonly json: JsonText;
+  readonly changes: Change[];
+  /** Children to remove, each with the change that asks for it. */
+  readonly removed: Map<JsonNode, Map<JsonNode, Change>>;
+}
+
+/** Changes of `json.bytes`, in order and apart from each other. */
+export function redactJson(json: JsonText): Change[] {
+  const visit: Visit = { json, changes: [], removed: new Map() };
+  const { scene } = json;
+  const open: Step[] = json.roots
+    .map((node) => ({
+      node,
+      parent: undefined,
+      place: scene.place,
+      keyBits: scene.keyBits | scene.everyBits,
+    }))
+    .toReversed();
+  // Iterative: as deep as the tree, which is the sender's.
+  for (let step = open.pop(); step !== undefined; step = open.pop()) {
+    const { node } = step;
+    if (step.keyBits === 0 && !json.found.any(node.start, node.end)) continue;
+    if (node.kind === "string") visitString(visit, step);
+    if (node.kind === "number") visitNumber(visit, step);
+    for (let at = node.children.length - 1; at >= 0; at--) {
+      open.push(visitChild(visit, step, node.children[at]!));
+    }
+  }
+  return withRemovals(visit);
+}
+
+function visitChild(visit: Visit, { node: parent, place, keyBits }: Step, node: JsonNode): Step {
+  const { found, scene, bytes } = visit.json;
+  const { key } = node;
+  if (key === undefined) return { node, parent, place, keyBits };
+  const bits = found.between(key.start, key.end);
+  const content = key.escaped
+    ? Buffer.from(unescapeJson(bytes, key.start + 1, key.end - 1).bytes)
+    : bytes.subarray(key.start + 1, key.end - 1);
+  if (bits !== 0 || scene.everyBits !== 0) {
+    visitString(visit, {
+      node: key,
+      parent: undefined,
+      place: { ...place, key: "", rawKey: "" },
+      keyBits: 0,
+    });
+  }
+  const rawKey = content.toString();
+  return {
+    node,
+    parent,
+    place: { ...place, key: normalizeKey(rawKey), rawKey },
+    keyBits: (bits & FROM_KEY) | (keyBits & RULE) | scene.everyBits,
+  };
+}
+
+function visitString(visit: Visit, { node, parent, place, keyBits }: Step): void {
+  const { bytes, found, scene, inner } = visit.json;
+  const start = node.start + 1;
+  const stop = node.end - 1;
+  const bits = found.between(node.start, node.end) | keyBits;
+  if (bits === 0) return;
+  const here: Scene = { ...scene, place, bits, keyBits, depth: scene.depth + 1 };
+  const quote = String.fromCharCode(bytes[node.start]!);
+  if (!node.escaped) {
+    for (const change of inner(bytes.subarray(start, stop), here)) {
+      settle(visit, node, parent, {
+        ...change,
+        start: change.start + start,
+        end: change.end + start,
+        text: escapeJson(change.text, quote),
+      });
+    }
+    return;
+  }
+  const content = unescapeJson(bytes, start, stop);
+  for (const change of inner(Buffer.from(content.bytes), here)) {
+    settle(visit, node, parent, {
+      ...change,
+      start: content.starts[change.start]!,
+      end: content.ends[change.end - 1]!,
+      text: escapeJson(change.text, quote),
+    });
+  }
+}
+
+/** A number keeps its place: a text in its stead gets quotes. */
+function visitNumber(visit: Visit, { node, parent, place, keyBits }: Step): void {
+  const { bytes, found, scene } = visit.json;
+  const bits = found.between(node.start, node.end) | keyBits;
+  if (bits === 0) return;
+  const text = bytes.toString("latin1", node.start, node.end);
+  const changes = redactPlain(text, { ...scene, place, bits, keyBits });
+  const first = changes[0];
+  if (first === undefined) return;
+  const whole = changes.length === 1 && first.end - first.start === text.length;
+  const result = whole ? first.text : replaced(text, changes);
+  settle(visit, node, parent, {
+    ...first,
+    start: node.start,
+    end: node.end,
+    text: /^-?\d+$/.test(result) ? result : `"${result}"`,
+    drop: changes.some(({ drop }) => drop),
+  });
+}
+
+function replaced(text: string, changes: readonly Change[]): string {
+  let result = "";
+  let from = 0;
+  for (const change of changes) {
+    result += text.slice(from, change.start) + change.text;
+    from = change.end;
+  }
+  return result + text.slice(from);
+}
+
+/** Keeps a change, or notes that the element is to be removed; a root's is the caller's to remove. */
+function settle(visit: Visit, node: JsonNode, parent: JsonNode | undefined, change: Change): void {
+  if (!change.drop || parent === undefined) {
+    visit.changes.push(change);
+    return;
+  }
+  const removed = visit.removed.get(parent) ?? new Map<JsonNode, Change>();
+  visit.removed.set(parent, removed);
+  if (!removed.has(node)) removed.set(node, change);
+}
+
+/** The changes with the removals, in order; changes of what is removed are gone. */
+function withRemovals({ changes, removed }: Visit): Change[] {
+  const removals: Change[] = [];
+  for (const [container, children] of removed) {
+    let kept = false;
+    container.children.forEach((child, at) => {
+      const change = children.get(child);
+      if (change === undefined) kept = true;
+      else
+        removals.push({ ...change, ...removalBounds(container, at, kept), text: "", drop: false });
+    });
+  }
+  const all = [...changes, ...removals].toSorted((a, b) => a.start - b.start || b.end - a.end);
+  let covered = 0;
+  return all.filter(({ start, end, text }) => {
+    if (start < covered && end <= covered) return false;
+    if (text === "") covered = end;
+    return true;
+  });
+}
+
+/** With the comma before the element where one is kept before it, else with the comma after. */
+function removalBounds(
+  container: JsonNode,
+  at: number,
+  kept: boolean,
+): { start: number; end: number } {
+  const { children } = container;
+  const child = children[at]!;
+  if (kept) return { start: children[at - 1]!.end, end: child.end };
+  const next = children[at + 1];
+  return {
+    start: child.key?.start ?? child.start,
+    end: next?.key?.start ?? next?.start ?? child.end,
+  };
+}

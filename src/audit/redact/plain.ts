@@ -1,0 +1,186 @@
+/** Detection in one text: hits of all detectors, and what stands in their place. */
+import { applyActions, drops, maskText, tokenize, type Actions } from "./actions.ts";
+import { EVERYTHING } from "./candidates.ts";
+import { findHits, type Detector, type Place } from "./detector.ts";
+import type { RedactionPolicy } from "./policy.ts";
+import { viewOf } from "./view.ts";
+
+/** What a value's surroundings say about it. */
+export interface Scene {
+  readonly policy: RedactionPolicy;
+  /** Asked for only where a keyed action needs it. */
+  readonly tenant: () => string;
+  readonly place: Place;
+  /** Candidate bits of the value and of its key. */
+  readonly bits: number;
+  /** Those of its key alone, which hold for every element of a list under it. */
+  readonly keyBits: number;
+  /** Bits that every value has: set where some rule has no literal to look for. */
+  readonly everyBits: number;
+  /** Says who or where: tokenised, never masked or dropped. */
+  readonly identity: boolean;
+  /** Holds an address by definition. */
+  readonly address: boolean;
+  /** Levels of JSON in strings around the value. */
+  readonly depth: number;
+}
+
+/** A tenant's own name is tokenised for no tenant: its token is what separates the others. */
+export function tenantFor(
+  policy: RedactionPolicy,
+  rawKey: string,
+  tenant: () => string,
+): () => string {
+  return policy.tenant.from.includes(rawKey) ? noTenant : tenant;
+}
+
+const noTenant = (): string => "";
+
+/** Replaces `[start, end)` of a value by `text`, one character per byte. */
+export interface Change {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+  readonly rule: string;
+  readonly class: string;
+  readonly action: string;
+  /** The element or attribute that holds the value is still to be removed. */
+  readonly drop: boolean;
+}
+
+interface RawHit {
+  readonly start: number;
+  readonly end: number;
+  readonly value: string;
+  readonly detector: Detector;
+  readonly rank: number;
+}
+
+/** Changes of a text (one character per byte), in order and apart from each other. */
+export function redactPlain(text: string, scene: Scene): Change[] {
+  const hits = hitsIn(text, scene, scene.bits);
+  const view = viewOf(text);
+  if (view !== undefined) {
+    for (const hit of hitsIn(view.text, scene, EVERYTHING)) {
+      const start = view.starts[hit.start]!;
+      hits.push({ ...hit, start, end: view.ends[hit.end - 1]! });
+    }
+  }
+  if (hits.length === 0) return [];
+  const shielded = shield(hits, text, scene.policy);
+  return clusters(shielded).map((cluster) => changeFor(cluster, text, scene));
+}
+
+function hitsIn(text: string, scene: Scene, bits: number): RawHit[] {
+  const hits: RawHit[] = [];
+  scene.policy.detectors.forEach((detector, rank) => {
+    if ((detector.trigger & bits) === 0) return;
+    if (scene.address && detector.isAddress === true) return;
+    for (const { start, end } of findHits(detector, text, scene.place)) {
+      hits.push({ start, end, value: text.slice(start, end), detector, rank });
+    }
+  });
+  return hits;
+}
+
+/** Hits within masks and tokens are none; those that reach into one end where it begins. */
+function shield(hits: readonly RawHit[], text: string, policy: RedactionPolicy): RawHit[] {
+  const shields = [...text.matchAll(policy.shield)].map((match) => ({
+    start: match.index,
+    end: match.index + match[0].length,
+  }));
+  if (shields.length === 0) return [...hits];
+  return hits.flatMap((hit) => {
+    let { start, end } = hit;
+    for (const one of shields) {
+      if (start >= one.start && start < one.end) start = one.end;
+      if (end > one.start && end <= one.end) end = one.start;
+    }
+    if (end <= start) return [];
+    return start === hit.start && end === hit.end
+      ? [hit]
+      : [{ ...hit, start, end, value: text.slice(start, end) }];
+  });
+}
+
+/** Hits that overlap become one, so that no part of any of them is left. */
+function clusters(hits: readonly RawHit[]): RawHit[][] {
+  const sorted = hits.toSorted((a, b) => a.start - b.start || b.end - a.end || a.rank - b.rank);
+  const result: RawHit[][] = [];
+  let end = -1;
+  for (const hit of sorted) {
+    if (hit.start < end) result.at(-1)!.push(hit);
+    else result.push([hit]);
+    end = Math.max(end, hit.end);
+  }
+  return result;
+}
+
+/** The longest hit decides; among equals the detector of higher precedence. */
+function changeFor(cluster: readonly RawHit[], text: string, scene: Scene): Change {
+  const winner = cluster.reduce((best, hit) => {
+    const longer = hit.end - hit.start - (best.end - best.start);
+    return longer > 0 || (longer === 0 && hit.rank < best.rank) ? hit : best;
+  });
+  const start = cluster[0]!.start;
+  const end = Math.max(...cluster.map((hit) => hit.end));
+  const alone = start === winner.start && end === winner.end;
+  const { detector } = winner;
+  const actions = scene.identity ? keyedActions(detector.actions) : detector.actions;
+  const value = alone ? winner.value : text.slice(start, end);
+  return {
+    start,
+    end,
+    text: treated(actions, value, { detector, alone, scene }),
+    rule: detector.id,
+    class: detector.class,
+    action: alone || scene.identity ? actions.name : "mask",
+    drop: !scene.identity && cluster.some((hit) => drops(hit.detector.actions)),
+  };
+}
+
+function keyedActions(actions: Actions): Actions {
+  const kind = actions.steps[0]?.kind;
+  return kind === "hash" || kind === "tokenize" ? actions : tokenize;
+}
+
+/** A region larger than the deciding hit is masked: its action was not made for the rest. */
+function treated(
+  actions: Actions,
+  value: string,
+  hit: { readonly detector: Detector; readonly alone: boolean; readonly scene: Scene },
+): string {
+  const { detector, alone, scene } = hit;
+  if (!alone && !scene.identity) return maskText(detector.class);
+  return treatText(actions, value, {
+    class: detector.class,
+    normalize: detector.normalize,
+    scene,
+  });
+}
+
+/** Applies actions to a text of one character per byte; so is the result. */
+export function treatText(
+  actions: Actions,
+  value: string,
+  options: {
+    readonly class: string;
+    readonly normalize?: ((value: string) => string) | undefined;
+    readonly scene: Pick<Scene, "policy" | "tenant">;
+  },
+): string {
+  const { policy, tenant } = options.scene;
+  const text = NON_ASCII.test(value) ? Buffer.from(value, "latin1").toString("utf8") : value;
+  const kind = actions.steps[0]?.kind;
+  const keyed = kind === "hash" || kind === "tokenize";
+  const result = applyActions(actions, text, {
+    class: options.class,
+    pepper: policy.pepper,
+    tenant: keyed ? tenant() : "",
+    normalized: options.normalize?.(text) ?? text,
+  });
+  return NON_ASCII_TEXT.test(result) ? Buffer.from(result, "utf8").toString("latin1") : result;
+}
+
+const NON_ASCII = /[\x80-\xff]/;
+const NON_ASCII_TEXT = /[^\x00-\x7f]/;

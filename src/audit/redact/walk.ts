@@ -1,0 +1,346 @@
+/**
+ * The walk from a message to its strings. Only fields with candidates are entered, so the cost is
+ * that of the candidates, not of the request.
+ */
+import {
+  FIXED64,
+  GROUP_START,
+  LENGTH_DELIMITED,
+  VARINT,
+  WireError,
+  WireReader,
+} from "../../bytes/wire.ts";
+import { nestingDepthMax } from "../../limits.ts";
+import type { Field, Message } from "../otlp/schema.ts";
+import type { Edit, Enclosure } from "../otlp/splice.ts";
+import { INTEGER, NUMBERS, type Candidates } from "./candidates.ts";
+import { note, type Tally } from "./findings.ts";
+import { isAddressKey, normalizeKey } from "./keys.ts";
+import { redactPlain, tenantFor, type Change, type Scene } from "./plain.ts";
+import type { RedactionPolicy } from "./policy.ts";
+import { starOut } from "./unknown.ts";
+import { applyChanges, redactValue } from "./value.ts";
+
+/** The state of one request's walk. */
+export interface Walk {
+  readonly bytes: Buffer;
+  readonly policy: RedactionPolicy;
+  readonly candidates: Candidates;
+  readonly edits: Edit[];
+  /** Bits of every value: set where some rule has no literal to look for. */
+  readonly everyBits: number;
+  /** Where findings go: those of the item, scope or resource that is being walked. */
+  tally: Tally;
+  tenant: () => string;
+}
+
+/** A message on the way down: its bounds and how it is called in findings. */
+export interface Here {
+  readonly enclosure: Enclosure;
+  readonly path: string;
+  readonly depth: number;
+}
+
+/** What the key of a value says about it. */
+type KeyScene = Pick<Scene, "place" | "keyBits" | "identity" | "address">;
+
+const noKey: KeyScene = {
+  place: { key: "", rawKey: "", attribute: "" },
+  keyBits: 0,
+  identity: false,
+  address: false,
+};
+
+/** The current field of `reader` as the enclosure of what is in it. */
+export function enclosureOf(reader: WireReader, parent: Enclosure | null): Enclosure {
+  let lengthStart = reader.tagStart;
+  while (reader.bytes[lengthStart]! >= 0x80) lengthStart++;
+  return { lengthStart: lengthStart + 1, start: reader.start, stop: reader.stop, parent };
+}
+
+/** Whether anything in `[start, stop)` is to be looked at. */
+export function visits(walk: Walk, start: number, stop: number): boolean {
+  return walk.everyBits !== 0 || walk.candidates.any(start, stop);
+}
+
+function below(here: Here, reader: WireReader, path: string): Here {
+  if (here.depth >= nestingDepthMax) {
+    throw new WireError("too_deep", `messages nested deeper than ${nestingDepthMax}`, reader.start);
+  }
+  return { enclosure: enclosureOf(reader, here.enclosure), path, depth: here.depth + 1 };
+}
+
+/**
+ * Redacts every string of a message, known fields by the schema and unknown ones by their bytes.
+ * Fields with the number `except` are left to the caller.
+ */
+export function walkMessage(walk: Walk, message: Message, here: Here, except: number = 0): void {
+  const { start, stop } = here.enclosure;
+  const reader = new WireReader(walk.bytes, start, stop);
+  const counts: number[] = [];
+  while (reader.next()) {
+    if (reader.field === except && reader.wireType === LENGTH_DELIMITED) continue;
+    const index = counts[reader.field] ?? 0;
+    counts[reader.field] = index + 1;
+    if (!visits(walk, reader.start, reader.stop)) continue;
+    walkField(walk, message.byNumber[reader.field], { reader, here, index });
+  }
+}
+
+interface At {
+  readonly reader: WireReader;
+  readonly here: Here;
+  /** How many fields of this number came before. */
+  readonly index: number;
+}
+
+function walkField(walk: Walk, field: Field | undefined, at: At): void {
+  const { reader, here } = at;
+  if (reader.wireType !== LENGTH_DELIMITED) {
+    if (reader.wireType === GROUP_START) starOut(walk, reader.start, reader.stop, here.path);
+    return;
+  }
+  const name = here.path === "" ? (field?.name ?? "") : `${here.path}.${field?.name ?? ""}`;
+  switch (field?.kind) {
+    case "message":
+      walkChild(walk, field.message!, name, at);
+      return;
+    case "string":
+      redactText(walk, below(here, reader, name), noKey);
+      return;
+    case "id":
+      // An id has 8 or 16 bytes; anything else may be text.
+      if (reader.stop - reader.start === 8 || reader.stop - reader.start === 16) return;
+      starOut(walk, reader.start, reader.stop, name);
+      return;
+    case "bytes":
+    case undefined:
+      starOut(walk, reader.start, reader.stop, name);
+      return;
+    default:
+    // Packed numbers hold no text.
+  }
+}
+
+function walkChild(walk: Walk, message: Message, name: string, at: At): void {
+  const { reader, here, index } = at;
+  if (message.name === "KeyValue") {
+    if (walkKeyValue(walk, below(here, reader, name))) remove(walk, reader, here);
+    return;
+  }
+  const path = index > 0 || REPEATED.test(name) ? `${name}[${index}]` : name;
+  if (message.name === "AnyValue") {
+    walkAnyValue(walk, below(here, reader, path), noKey);
+  } else walkMessage(walk, message, below(here, reader, path));
+}
+
+/** Repeated messages, whose findings name an index even where there is only one. */
+const REPEATED = /(?:^|\.)(?:events|links|dataPoints|exemplars|entityRefs|quantileValues)$/;
+
+function remove(walk: Walk, reader: WireReader, here: Here): void {
+  walk.edits.push({
+    start: reader.tagStart,
+    stop: reader.stop,
+    replacement: new Uint8Array(0),
+    within: here.enclosure,
+  });
+}
+
+/**
+ * Key and values, every copy of them. @returns true where the attribute is to be removed: then it
+ * has left no edits.
+ */
+function walkKeyValue(walk: Walk, here: Here): boolean {
+  const { start, stop } = here.enclosure;
+  const editsBefore = walk.edits.length;
+  const reader = new WireReader(walk.bytes, start, stop);
+  let rawKey = "";
+  let shownKey = "";
+  let keyBits = 0;
+  let dropped = false;
+  while (reader.next()) {
+    if (reader.wireType !== LENGTH_DELIMITED || reader.field !== 1) continue;
+    rawKey = walk.bytes.toString("utf8", reader.start, reader.stop);
+    keyBits |= walk.candidates.between(reader.start, reader.stop);
+    const key = below(here, reader, `${here.path} key`);
+    const changes = redactText(walk, key, noKey);
+    dropped ||= changes.some(({ drop }) => drop);
+    const bytes = walk.bytes.subarray(reader.start, reader.stop);
+    shownKey = changes.length === 0 ? rawKey : applyChanges(bytes, changes).toString();
+  }
+  const scene = keyScene(walk, rawKey, keyBits);
+  const path = `${here.path}[${JSON.stringify(shownKey)}]`;
+  const values = new WireReader(walk.bytes, start, stop);
+  while (values.next()) {
+    if (values.field === 1 && values.wireType === LENGTH_DELIMITED) continue;
+    if (values.field === 2 && values.wireType === LENGTH_DELIMITED) {
+      dropped = walkAnyValue(walk, below(here, values, path), scene) || dropped;
+    } else walkUnknown(walk, values, path);
+  }
+  if (dropped) walk.edits.length = editsBefore;
+  return dropped;
+}
+
+function walkUnknown(walk: Walk, reader: WireReader, path: string): void {
+  if (reader.wireType !== LENGTH_DELIMITED && reader.wireType !== GROUP_START) return;
+  if (visits(walk, reader.start, reader.stop)) starOut(walk, reader.start, reader.stop, path);
+}
+
+function keyScene(walk: Walk, rawKey: string, bits: number): KeyScene {
+  return {
+    place: { key: normalizeKey(rawKey), rawKey, attribute: rawKey },
+    keyBits: bits,
+    identity: walk.policy.identityKeys.has(rawKey),
+    address: isAddressKey(rawKey),
+  };
+}
+
+/** @returns true where the element that holds the value is to be removed */
+function walkAnyValue(walk: Walk, here: Here, scene: KeyScene): boolean {
+  const { start, stop } = here.enclosure;
+  const reader = new WireReader(walk.bytes, start, stop);
+  let dropped = false;
+  while (reader.next()) {
+    if (reader.wireType === LENGTH_DELIMITED) {
+      dropped = walkLength(walk, reader, here, scene) || dropped;
+    } else if (reader.wireType === VARINT && reader.field === 3) {
+      const value = reader.int64();
+      dropped = redactNumber(walk, reader, here, { ...scene, value }) || dropped;
+    } else if (reader.wireType === FIXED64 && reader.field === 4) {
+      const value = reader.double();
+      if (!Number.isInteger(value) || Math.abs(value) > 1e19) continue;
+      dropped = redactNumber(walk, reader, here, { ...scene, value: BigInt(value) }) || dropped;
+    } else walkUnknown(walk, reader, here.path);
+  }
+  return dropped;
+}
+
+function walkLength(walk: Walk, reader: WireReader, here: Here, scene: KeyScene): boolean {
+  const inherited = scene.keyBits !== 0;
+  if (!inherited && !visits(walk, reader.start, reader.stop)) return false;
+  switch (reader.field) {
+    case 1:
+      return redactText(walk, below(here, reader, here.path), scene).some(({ drop }) => drop);
+    case 5:
+      walkList(walk, below(here, reader, here.path), scene);
+      return false;
+    case 6:
+      walkMap(walk, below(here, reader, here.path));
+      return false;
+    case 7:
+      return redactBytes(walk, reader, here, scene);
+    default:
+      starOut(walk, reader.start, reader.stop, here.path);
+      return false;
+  }
+}
+
+function walkList(walk: Walk, here: Here, scene: KeyScene): void {
+  const reader = new WireReader(walk.bytes, here.enclosure.start, here.enclosure.stop);
+  for (let index = 0; reader.next(); index++) {
+    if (reader.field !== 1 || reader.wireType !== LENGTH_DELIMITED) {
+      walkUnknown(walk, reader, here.path);
+      continue;
+    }
+    const before = walk.edits.length;
+    const element = below(here, reader, `${here.path}[${index}]`);
+    if (!walkAnyValue(walk, element, scene)) continue;
+    walk.edits.length = before;
+    remove(walk, reader, here);
+  }
+}
+
+function walkMap(walk: Walk, here: Here): void {
+  const reader = new WireReader(walk.bytes, here.enclosure.start, here.enclosure.stop);
+  while (reader.next()) {
+    if (reader.field !== 1 || reader.wireType !== LENGTH_DELIMITED) {
+      walkUnknown(walk, reader, here.path);
+    } else if (visits(walk, reader.start, reader.stop)) {
+      if (walkKeyValue(walk, below(here, reader, here.path))) remove(walk, reader, here);
+    }
+  }
+}
+
+function sceneOf(walk: Walk, scene: KeyScene, bits: number): Scene {
+  const { policy, everyBits } = walk;
+  const tenant = tenantFor(policy, scene.place.rawKey, walk.tenant);
+  return { ...scene, policy, tenant, bits: bits | scene.keyBits | everyBits, everyBits, depth: 0 };
+}
+
+/** Redacts the string whose content `here` is, leaving edits and findings. */
+function redactText(walk: Walk, here: Here, scene: KeyScene): readonly Change[] {
+  const { start, stop } = here.enclosure;
+  const bits = walk.candidates.between(start, stop) | scene.keyBits | walk.everyBits;
+  if (bits === 0) return [];
+  const changes = redactValue(walk.bytes.subarray(start, stop), sceneOf(walk, scene, bits));
+  for (const change of changes) {
+    note(walk.tally, change, here.path);
+    walk.edits.push({
+      start: start + change.start,
+      stop: start + change.end,
+      replacement: Buffer.from(change.text, "latin1"),
+      within: here.enclosure,
+    });
+  }
+  return changes;
+}
+
+/** An integer with a hit becomes a string, the one change of type (with bytes). */
+function redactNumber(
+  walk: Walk,
+  reader: WireReader,
+  here: Here,
+  scene: KeyScene & { readonly value: bigint },
+): boolean {
+  const found = walk.candidates.between(reader.tagStart, reader.stop) & INTEGER;
+  const bits = (found === 0 ? 0 : NUMBERS) | scene.keyBits | walk.everyBits;
+  if (bits === 0) return false;
+  const changes = redactPlain(String(scene.value), sceneOf(walk, scene, bits | NUMBERS));
+  if (changes.length === 0) return false;
+  replaceValue(walk, reader, here, {
+    text: applyChanges(Buffer.from(String(scene.value)), changes),
+    changes,
+  });
+  return changes.some(({ drop }) => drop);
+}
+
+/** Text in bytes becomes a string; bytes that are no text are masked whole. */
+function redactBytes(walk: Walk, reader: WireReader, here: Here, scene: KeyScene): boolean {
+  const bytes = walk.bytes.subarray(reader.start, reader.stop);
+  const bits = walk.candidates.between(reader.start, reader.stop);
+  const changes = redactValue(bytes, sceneOf(walk, scene, bits));
+  const first = changes[0];
+  if (first === undefined) return false;
+  const text = isUtf8(bytes) ? applyChanges(bytes, changes) : Buffer.from(first.text, "latin1");
+  replaceValue(walk, reader, here, { text, changes });
+  return changes.some(({ drop }) => drop);
+}
+
+function isUtf8(bytes: Buffer): boolean {
+  return Buffer.compare(Buffer.from(bytes.toString("utf8")), bytes) === 0;
+}
+
+/** Puts a string where the current field of an AnyValue is. */
+function replaceValue(
+  walk: Walk,
+  reader: WireReader,
+  here: Here,
+  value: { readonly text: Buffer; readonly changes: readonly Change[] },
+): void {
+  for (const change of value.changes) note(walk.tally, change, here.path);
+  walk.edits.push({
+    start: reader.tagStart,
+    stop: reader.stop,
+    replacement: stringField(value.text),
+    within: here.enclosure,
+  });
+}
+
+/** `AnyValue.string_value` on the wire. */
+function stringField(text: Buffer): Uint8Array {
+  const length: number[] = [];
+  let rest = text.length;
+  for (; rest >= 128; rest >>>= 7) length.push((rest & 0x7f) | 0x80);
+  length.push(rest);
+  return Buffer.concat([Buffer.from([0x0a, ...length]), text]);
+}
