@@ -1,4 +1,7 @@
 /** OTLP over gRPC. Messages pass as bytes; nothing of the process's environment is obeyed. */
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
+import type { PeerCertificate } from "node:tls";
 import { Client, Metadata, compressionAlgorithms, credentials, status } from "@grpc/grpc-js";
 import type { ChannelCredentials, ChannelOptions, ServiceError } from "@grpc/grpc-js";
 import type { Signal } from "../audit/otlp/schema.ts";
@@ -30,6 +33,8 @@ const slowDownMessage = "Bandwidth exhausted or memory limit exceeded";
 
 /** The channel connects again by itself; its own waits must not outlast ours. */
 const reconnectMs = { initial: 100, max: 5000 };
+/** The library names the host to the server, and Node refuses to do that with an address. */
+const nameOfAddress = "address.invalid";
 /** A batch of spans exceeds the default of 64 KiB. */
 const flowControlBytes = 1024 * 1024;
 
@@ -100,8 +105,9 @@ function failed(error: ServiceError): SendOutcome {
 }
 
 function openClient(endpoint: string, plan: SinkPlan): Client {
-  const { address, secure } = parseTarget(endpoint, plan.tls.insecure);
+  const { address, host, secure } = parseTarget(endpoint, plan.tls.insecure);
   const { serverName } = plan.tls;
+  const ip = isIP(host) === 0 || serverName !== undefined ? undefined : host;
   const options: ChannelOptions = {
     // Proxies come from the environment, service configurations from DNS: neither is wanted.
     "grpc.enable_http_proxy": 0,
@@ -141,8 +147,11 @@ function openCredentials(plan: SinkPlan): ChannelCredentials {
 }
 
 /** `host:port`, or a URL whose scheme decides about TLS. */
-function parseTarget(endpoint: string, insecure: boolean): { address: string; secure: boolean } {
-  const match = /^(?:(https?):\/\/)?([^/@?#\s]+:\d{1,5})\/?$/.exec(endpoint);
+function parseTarget(
+  endpoint: string,
+  insecure: boolean,
+): { address: string; host: string; secure: boolean } {
+  const match = /^(?:(https?):\/\/)?(([^/@?#\s]+):\d{1,5})\/?$/.exec(endpoint);
   if (match === null) {
     throw new ForwardError(
       "bad_option",
@@ -150,8 +159,14 @@ function parseTarget(endpoint: string, insecure: boolean): { address: string; se
         "https://host:port, without path or password",
     );
   }
-  const [, scheme, address] = match as unknown as [string, string | undefined, string];
-  return { address, secure: scheme === undefined ? !insecure : scheme === "https" };
+  const [, scheme, address, host] = match as unknown as [
+    string,
+    string | undefined,
+    string,
+    string,
+  ];
+  const secure = scheme === undefined ? !insecure : scheme === "https";
+  return { address, host: host.replaceAll(/[[\]]/g, ""), secure };
 }
 
 function setHeader(metadata: Metadata, name: string, value: string): void {

@@ -1,0 +1,94 @@
+/** A forwarder with what the ledger would do around it, on real files or on simulated ones. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import type { Signal } from "../../src/audit/otlp/schema.ts";
+import type { ForwardControl } from "../../src/forward/control.ts";
+import { openForwarder } from "../../src/forward/forwarder.ts";
+import type { Forwarder } from "../../src/forward/forwarder.ts";
+import type { ForwarderOptions } from "../../src/forward/options.ts";
+import { systemClock } from "../../src/ledger/clock.ts";
+import { nodeFiles } from "../../src/ledger/files.ts";
+
+export async function temporaryDirectory(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "spanseal-forward-"));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+export interface Harness {
+  readonly forwarder: Forwarder;
+  readonly controls: ForwardControl[];
+  readonly logged: string[];
+  readonly log: FakeLog;
+}
+
+/** The log as the forwarder sees it: a size that grows by groups. */
+export class FakeLog {
+  size: number;
+  forwarder: Forwarder | undefined;
+
+  constructor(size = 0) {
+    this.size = size;
+  }
+
+  /** Commits one request with `records` records as a group of its own. */
+  async append(signal: Signal, bytes: Uint8Array, records = 1): Promise<void> {
+    await this.appendGroup([[signal, bytes, records]]);
+  }
+
+  async appendGroup(requests: readonly (readonly [Signal, Uint8Array, number])[]): Promise<void> {
+    const group = this.size;
+    let end = group;
+    const entries = requests.map(([signal, bytes, records]) => {
+      const first = end;
+      end += records;
+      return { signal, bytes, first, end };
+    });
+    await this.forwarder!.stage(group, entries);
+    this.size = end;
+    this.forwarder!.committed(end);
+  }
+}
+
+export type HarnessOptions = Omit<Partial<ForwarderOptions>, "sink"> &
+  Pick<ForwarderOptions, "sink"> & {
+    readonly logSize?: number;
+    readonly fakeLog?: FakeLog;
+    readonly paused?: boolean;
+  };
+
+export async function startHarness(options: HarnessOptions): Promise<Harness> {
+  const controls: ForwardControl[] = [];
+  const logged: string[] = [];
+  const log = options.fakeLog ?? new FakeLog(options.logSize);
+  const forwarder = await openForwarder({
+    directory: options.directory ?? (await temporaryDirectory()),
+    files: nodeFiles,
+    clock: systemClock,
+    random: () => 0.5,
+    retry: { initialIntervalMs: 5, maxIntervalMs: 20 },
+    cursorIntervalMs: 10,
+    onControl: (control) => {
+      controls.push(control);
+      return Promise.resolve();
+    },
+    log: (level, message, fields) => logged.push(`${level} ${message} ${JSON.stringify(fields)}`),
+    ...options,
+  });
+  log.forwarder = forwarder;
+  await forwarder.recover(log.size);
+  if (options.paused !== true) forwarder.start();
+  return { forwarder, controls, logged, log };
+}
+
+/** Resolves when `condition` holds; rejects with what it saw last. */
+export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  while (!condition()) {
+    if (performance.now() > end)
+      throw new Error(`not reached in ${timeoutMs} ms: ${condition.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
