@@ -1,0 +1,133 @@
+/**
+ * A bucket that is a directory, on a local disk or a mounted one. Every file is written under a
+ * temporary name, synced and linked to its own, so a key never holds a part of an object.
+ */
+import { hash } from "node:crypto";
+import { dirname, join } from "node:path";
+import { isCode, temporaryPrefix } from "../../ledger/files.ts";
+import type { Files } from "../../ledger/files.ts";
+import { BucketError, checkKey } from "./bucket.ts";
+import type { Bucket, StoredObject, Version } from "./bucket.ts";
+
+// Nothing in a bucket is secret: hashes, and roots that are meant to be read by others.
+const fileMode = 0o644;
+const directoryMode = 0o755;
+
+export function directoryBucket(directory: string, files: Files): Bucket {
+  const place = { directory, files };
+  return {
+    location: directory,
+    read: (key) => attempt(place, `reading ${key}`, () => read(place, key)),
+    create: (key, bytes) => attempt(place, `writing ${key}`, () => create(place, key, bytes)),
+    swap: (key, bytes, expected) =>
+      attempt(place, `replacing ${key}`, () =>
+        expected === undefined
+          ? createFirst(place, key, bytes)
+          : replace(place, key, { bytes, expected }),
+      ),
+    isEmpty: (prefix) =>
+      attempt(place, `listing ${prefix}`, () => isEmpty(place, join(directory, checkKey(prefix)))),
+  };
+}
+
+interface Place {
+  readonly directory: string;
+  readonly files: Files;
+}
+
+/** Whatever the file system says that is no answer may pass: a full disk, a mount that is gone. */
+async function attempt<T>(place: Place, doing: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (cause) {
+    if (cause instanceof BucketError || cause instanceof RangeError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `${doing} in the bucket ${place.directory} failed: ${reason}`;
+    throw new BucketError("unreachable", message, { cause });
+  }
+}
+
+function versionOf(bytes: Uint8Array): Version {
+  return hash("sha256", bytes) as Version;
+}
+
+async function read({ directory, files }: Place, key: string): Promise<StoredObject | undefined> {
+  try {
+    const bytes = await files.read(join(directory, checkKey(key)));
+    return { bytes, version: versionOf(bytes) };
+  } catch (error) {
+    if (isCode(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+async function create({ directory, files }: Place, key: string, bytes: Uint8Array): Promise<void> {
+  const path = join(directory, checkKey(key));
+  await files.makeDirectory(dirname(path), directoryMode);
+  try {
+    await files.createExclusive(path, bytes, fileMode);
+  } catch (error) {
+    if (!isCode(error, "EEXIST")) throw error;
+    const message = `${key} in the bucket ${directory} exists with other bytes`;
+    throw new BucketError("present", message, { cause: error });
+  }
+}
+
+async function createFirst(place: Place, key: string, bytes: Uint8Array): Promise<Version> {
+  try {
+    await create(place, key, bytes);
+  } catch (error) {
+    if (error instanceof BucketError && error.code === "present") throw conflict(place, key);
+    throw error;
+  }
+  return versionOf(bytes);
+}
+
+/**
+ * A rename alone would let two writers replace the same version. So a writer first creates a file
+ * that is named for the version it replaces, which only one can, and then looks whether that
+ * version still is the present one. A writer that died in between left its bytes in that file: it
+ * comes back with the same ones and goes on, and anybody else meets a conflict.
+ */
+async function replace(
+  place: Place,
+  key: string,
+  { bytes, expected }: { readonly bytes: Uint8Array; readonly expected: Version },
+): Promise<Version> {
+  const { directory, files } = place;
+  const path = join(directory, checkKey(key));
+  const claim = `${path}.after-${expected.slice(0, 16)}`;
+  await files.makeDirectory(dirname(path), directoryMode);
+  try {
+    await files.createExclusive(claim, bytes, fileMode);
+  } catch (error) {
+    if (isCode(error, "EEXIST")) throw conflict(place, key);
+    throw error;
+  }
+  const current = await read(place, key);
+  const isExpected = current?.version === expected;
+  if (isExpected) await files.replace(path, bytes, fileMode);
+  await files.remove(claim);
+  if (!isExpected) throw conflict(place, key);
+  return versionOf(bytes);
+}
+
+function conflict({ directory }: Place, key: string): BucketError {
+  return new BucketError("conflict", `${key} in the bucket ${directory} was replaced by another`);
+}
+
+async function isEmpty(place: Place, path: string): Promise<boolean> {
+  let names: string[];
+  try {
+    names = await place.files.list(path);
+  } catch (error) {
+    // Not a folder, so an object.
+    if (isCode(error, "ENOTDIR")) return false;
+    throw error;
+  }
+  for (const name of names) {
+    if (name.startsWith(temporaryPrefix)) continue;
+    if (!(await isEmpty(place, join(path, name)))) return false;
+  }
+  return true;
+}

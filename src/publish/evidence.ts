@@ -1,0 +1,134 @@
+/**
+ * What the bucket proves about the log, held against what the ledger has. The bucket remembers what
+ * a restored or shortened ledger has forgotten, so it is asked before anything is written.
+ */
+import { parseCheckpoint } from "../ledger/checkpoint.ts";
+import type { Checkpoint } from "../ledger/checkpoint.ts";
+import { equalBytes, sha256Hex } from "../ledger/digest.ts";
+import { FormatError } from "../ledger/format-error.ts";
+import type { Bucket, StoredObject, Version } from "./bucket/bucket.ts";
+import type { LocalTree } from "./local-tree.ts";
+import { checkpointKey } from "./object-key.ts";
+import { PublishError } from "./publish-error.ts";
+import type { PublishQueue } from "./queue.ts";
+
+/** A root that the log must contain, whoever lost it. */
+export interface BucketEvidence {
+  readonly size: number;
+  readonly root: Uint8Array;
+}
+
+/**
+ * The newest root that the bucket has of the log, to be held against the log before it is opened
+ * for writing: a shorter log was truncated. Undefined where it has none.
+ *
+ * @throws BucketError `unreachable`; PublishError `foreign` where something else is in its place.
+ */
+export async function readBucketEvidence(
+  bucket: Bucket,
+  origin: string,
+): Promise<BucketEvidence | undefined> {
+  const stored = await bucket.read(checkpointKey(origin));
+  if (stored === undefined) return undefined;
+  const { size, root } = parseStored(bucket, origin, stored);
+  return { size, root };
+}
+
+/** The bucket's state that the next write builds on. */
+export interface Connection {
+  /** The newest root in the bucket; 0 before the first. */
+  readonly size: number;
+  /** Version of the bucket's checkpoint; undefined before the first. */
+  readonly version: Version | undefined;
+}
+
+export interface Parties {
+  readonly bucket: Bucket;
+  readonly origin: string;
+  readonly queue: PublishQueue;
+  readonly tree: LocalTree;
+}
+
+/**
+ * Reads where the bucket stands, notes it in the queue and returns it.
+ *
+ * @throws PublishError where the bucket and the ledger do not belong together; BucketError.
+ */
+export async function connect(parties: Parties): Promise<Connection> {
+  const { bucket, origin, queue } = parties;
+  const stored = await bucket.read(checkpointKey(origin));
+  if (stored === undefined) {
+    await connectEmpty(parties);
+    return { size: 0, version: undefined };
+  }
+  const checkpoint = parseStored(bucket, origin, stored);
+  if (sha256Hex(stored.bytes) !== queue.cursor?.digest) {
+    await judge(parties, checkpoint);
+    await queue.advance(bucket.location, { size: checkpoint.size, note: stored.bytes });
+  }
+  return { size: checkpoint.size, version: stored.version };
+}
+
+async function connectEmpty({ bucket, origin, queue }: Parties): Promise<void> {
+  if (queue.cursor !== undefined) {
+    if (queue.cursor.size > 0) throw rolledBack(bucket, queue.cursor.size, "none");
+    return;
+  }
+  if (!(await bucket.isEmpty(origin))) {
+    throw new PublishError(
+      "foreign",
+      `${origin} in the bucket ${bucket.location} is not empty, but this ledger never wrote ` +
+        "there: restore the ledger that did, or configure another bucket",
+    );
+  }
+  // What a crash leaves behind from here on is this ledger's own.
+  await queue.claim(bucket.location);
+}
+
+/** @throws PublishError unless `found`, which the cursor does not name, is a root of this log. */
+async function judge({ bucket, queue, tree }: Parties, found: Checkpoint): Promise<void> {
+  const publishedSize = queue.cursor?.size ?? 0;
+  if (found.size < publishedSize) throw rolledBack(bucket, publishedSize, `${found.size}`);
+  const local = await tree.checkpoint();
+  const localSize = local?.size ?? 0;
+  if (found.size > localSize) {
+    throw new PublishError(
+      "truncated",
+      `the bucket ${bucket.location} has a root of size ${found.size}, but the newest of the ` +
+        `ledger is ${localSize}: the ledger was cut or restored from an older copy. Restore the ` +
+        "newest copy, or begin a new ledger in an empty directory",
+    );
+  }
+  if (equalBytes(await tree.rootOf(found.size, localSize), found.root)) return;
+  throw new PublishError(
+    "forked",
+    `the bucket ${bucket.location} has another root of size ${found.size} than the ledger: two ` +
+      "sidecars wrote as one. Keep both ledgers as evidence, and begin a new one in an empty " +
+      "directory",
+  );
+}
+
+function rolledBack(bucket: Bucket, published: number, found: string): PublishError {
+  return new PublishError(
+    "rolled_back",
+    `a root of size ${published} was published to the bucket ${bucket.location}, but its newest ` +
+      `is ${found}: the bucket was emptied, not mounted or restored from an older copy. Bring it ` +
+      "back, or remove publish/cursor.json of the ledger to publish to it anew",
+  );
+}
+
+function parseStored(bucket: Bucket, origin: string, stored: StoredObject): Checkpoint {
+  const remedy = "restore it, or configure another bucket";
+  try {
+    const checkpoint = parseCheckpoint(stored.bytes);
+    if (checkpoint.origin === origin) return checkpoint;
+  } catch (cause) {
+    if (!(cause instanceof FormatError)) throw cause;
+    const message = `${checkpointKey(origin)} in the bucket ${bucket.location} is no checkpoint`;
+    throw new PublishError("foreign", `${message}: ${remedy}`, { cause });
+  }
+  throw new PublishError(
+    "foreign",
+    `${checkpointKey(origin)} in the bucket ${bucket.location} is of another log: ${remedy}`,
+  );
+}

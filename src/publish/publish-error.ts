@@ -1,0 +1,32 @@
+/** Why publishing cannot go on. Each message ends with what to do. */
+
+export type PublishErrorCode =
+  /** The log is shorter than the bucket knows it to have been. */
+  | "truncated"
+  /** The bucket holds a root that this log never had. */
+  | "forked"
+  /** The bucket lacks a root that was published to it. */
+  | "rolled_back"
+  /** The log's place in the bucket is taken by something that this ledger did not write. */
+  | "foreign"
+  /** Somebody else replaced the bucket's checkpoint while this process ran. */
+  | "lost_swap"
+  /** A local tile or checkpoint that must be there is not, or is not what it must be. */
+  | "damaged"
+  /** The bucket did not answer as it should; tried again. */
+  | "unreachable";
+
+export class PublishError extends Error {
+  override name = "PublishError";
+  readonly code: PublishErrorCode;
+
+  constructor(code: PublishErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** True for what another attempt may cure. Everything else ends publishing until a restart. */
+export function isPassing(error: unknown): boolean {
+  return !(error instanceof PublishError) || error.code === "unreachable";
+}

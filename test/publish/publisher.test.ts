@@ -1,0 +1,467 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { nodeFiles } from "../../src/ledger/files.ts";
+import { BucketError } from "../../src/publish/bucket/bucket.ts";
+import { PublishError, openPublisher, readBucketEvidence } from "../../src/publish/publisher.ts";
+import type { Publisher, PublisherOptions } from "../../src/publish/publisher.ts";
+import { checkLog } from "./check-log.ts";
+import { memoryBucket } from "./memory-bucket.ts";
+import type { Fault, MemoryBucket } from "./memory-bucket.ts";
+import { origin, smallLedger } from "./small-ledger.ts";
+import type { SmallLedger } from "./small-ledger.ts";
+
+const minute = 60_000;
+let nowMs = 0;
+let ledger: SmallLedger;
+let bucket: MemoryBucket;
+let ledgers: SmallLedger[];
+
+const clock = {
+  wallUnixNano: () => BigInt(nowMs) * 1_000_000n,
+  monotonicNano: () => BigInt(nowMs) * 1_000_000n,
+};
+
+beforeEach(async () => {
+  nowMs = 1_700_000_000_000;
+  ledger = await smallLedger();
+  ledgers = [ledger];
+  bucket = memoryBucket();
+});
+
+afterEach(async () => {
+  for (const each of ledgers) await each.remove();
+});
+
+function open(options: Partial<PublisherOptions> = {}): Promise<Publisher> {
+  return openPublisher({
+    ledger,
+    bucket,
+    files: nodeFiles,
+    clock,
+    intervalMs: 10 * minute,
+    ...options,
+  });
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+    return "none";
+  } catch (error) {
+    if (error instanceof PublishError) return error.code;
+    throw error;
+  }
+}
+
+const sizesIn = (from: MemoryBucket): number[] =>
+  [...from.objects.keys()]
+    .filter((key) => key.startsWith(`${origin}/checkpoints/`))
+    .map((key) => Number(key.split("/").at(-1)));
+
+test("a root is published with its tiles, then under its size, then as the newest", async () => {
+  const publisher = await open();
+  ledger.append(299);
+  expect((await publisher.publishNow()).size).toBe(300);
+  expect(bucket.writes).toEqual(
+    [
+      "tile/entries/000",
+      "tile/entries/001.p/44",
+      "tile/0/000",
+      "tile/0/001.p/44",
+      "tile/1/000.p/1",
+      "checkpoints/300",
+      "checkpoint",
+    ].map((path) => `${origin}/${path}`),
+  );
+  ledger.append(299);
+  await publisher.publishNow();
+  expect(bucket.writes.slice(7)).toEqual(
+    [
+      "tile/entries/001",
+      "tile/entries/002.p/88",
+      "tile/0/001",
+      "tile/0/002.p/88",
+      "tile/1/000.p/2",
+      "checkpoints/600",
+      "checkpoint",
+    ].map((path) => `${origin}/${path}`),
+  );
+  expect(await checkLog(bucket, [300, 600])).toBe(600);
+  expect(publisher.status()).toEqual({
+    bucket: "memory",
+    publishedSize: 600,
+    lagMs: 0,
+    lagRecords: 0,
+    pendingRoots: 0,
+    halted: false,
+  });
+});
+
+test("roots are made at intervals, also when idle, and every so many records", async () => {
+  const publisher = await open({ everyRecords: 1000 });
+  await publisher.tick();
+  expect(ledger.size).toBe(0);
+  nowMs += 10 * minute;
+  await publisher.tick();
+  expect(sizesIn(bucket)).toEqual([1]);
+  nowMs += 10 * minute - 1;
+  await publisher.tick();
+  expect(sizesIn(bucket)).toEqual([1]);
+  nowMs += 1;
+  await publisher.tick();
+  expect(sizesIn(bucket)).toEqual([1, 2]);
+  ledger.append(999);
+  await publisher.tick();
+  expect(sizesIn(bucket)).toEqual([1, 2]);
+  ledger.append(1);
+  await publisher.tick();
+  expect(sizesIn(bucket)).toEqual([1, 2, 1003]);
+  await checkLog(bucket, [1, 2, 1003]);
+});
+
+test("an unreachable bucket loses no root, and the lag is the age of the oldest record", async () => {
+  const changes: (string | undefined)[] = [];
+  const publisher = await open({
+    maxLagMs: 30 * minute,
+    onChange: (error) => changes.push(error?.message),
+  });
+  bucket.unreachable = true;
+  const made: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    ledger.append(1);
+    nowMs += 10 * minute;
+    await publisher.tick();
+    made.push(ledger.size);
+  }
+  expect(publisher.status()).toMatchObject({
+    lagMs: 50 * minute,
+    lagRecords: 10,
+    pendingRoots: 5,
+    lastError: "memory does not answer",
+    halted: false,
+  });
+  expect(publisher.refuses()).toMatch(/^the bucket memory is behind by 3000 s .*does not answer$/);
+
+  bucket.unreachable = false;
+  nowMs += minute;
+  await publisher.tick();
+  expect(sizesIn(bucket)).toEqual(made);
+  await checkLog(bucket, made);
+  expect(publisher.status()).toMatchObject({ lagMs: 0, lagRecords: 0, pendingRoots: 0 });
+  expect(publisher.refuses()).toBeUndefined();
+  expect(changes).toEqual(["memory does not answer", undefined]);
+});
+
+test("the lag falls with each root that gets through", async () => {
+  const publisher = await open();
+  bucket.unreachable = true;
+  for (let round = 0; round < 3; round++) {
+    ledger.append(1);
+    nowMs += 10 * minute;
+    await publisher.tick();
+  }
+  expect(publisher.status().lagMs).toBe(30 * minute);
+  bucket.unreachable = false;
+  // The tiles of the first root, its two checkpoints, and then nothing.
+  bucket.failWrite(4, "lost");
+  nowMs += 2 * minute;
+  await publisher.tick();
+  expect(publisher.status()).toMatchObject({ publishedSize: 2, lagMs: 22 * minute });
+});
+
+test("attempts are spaced by a wait that doubles up to a minute", async () => {
+  const publisher = await open();
+  bucket.unreachable = true;
+  await expect(publisher.publishNow()).rejects.toMatchObject({ code: "unreachable" });
+  let reads = 0;
+  bucket.read = () => {
+    reads++;
+    return Promise.reject(new BucketError("unreachable", "no answer"));
+  };
+  const attempts: number[] = [];
+  const startMs = nowMs;
+  while (nowMs < startMs + 4 * minute) {
+    nowMs += 500;
+    const before = reads;
+    await publisher.tick();
+    if (reads > before) attempts.push((nowMs - startMs) / 1000);
+  }
+  expect(attempts).toEqual([1, 3, 7, 15, 31, 63, 123, 183]);
+});
+
+test("roots that waited are published by the next run, byte for byte", async () => {
+  const first = await open();
+  ledger.append(2);
+  await first.publishNow();
+  bucket.unreachable = true;
+  for (const count of [3, 300]) {
+    ledger.append(count);
+    await expect(first.publishNow()).rejects.toMatchObject({ code: "unreachable" });
+  }
+  await first.close();
+  const made = [...ledger.roots.keys()];
+
+  const asked: number[] = [];
+  const second = await open({
+    timeOfRecord: async (index) => {
+      asked.push(index);
+      return nowMs - 7 * minute;
+    },
+  });
+  expect(asked).toEqual([3]);
+  expect(second.status()).toMatchObject({ pendingRoots: 2, lagMs: 7 * minute, publishedSize: 3 });
+  bucket.unreachable = false;
+  nowMs += minute;
+  await second.tick();
+  expect(sizesIn(bucket)).toEqual(made);
+  await checkLog(bucket, made);
+  expect(second.status().lagMs).toBe(0);
+});
+
+test("the root that the ledger makes as it closes is published at the end", async () => {
+  const publisher = await open();
+  ledger.append(5);
+  await publisher.publishNow();
+  ledger.append(5);
+  await ledger.checkpoint();
+  await publisher.close();
+  expect(await checkLog(bucket, [6, 12])).toBe(12);
+  expect(publisher.status().lagMs).toBe(0);
+});
+
+test("a root that was persisted by a run that died is published by the next", async () => {
+  ledger.append(5);
+  await ledger.checkpoint();
+  const publisher = await open();
+  await publisher.tick();
+  expect(await checkLog(bucket, [6])).toBe(6);
+});
+
+const faults: readonly Fault[] = ["lost", "persisted"];
+test.each(faults.flatMap((fault) => [...Array(7).keys()].map((write) => ({ write, fault }))))(
+  "write $write fails and is $fault: the next attempt, or the next run, completes the log",
+  async ({ write, fault }) => {
+    for (const restart of [false, true]) {
+      const each = await smallLedger();
+      ledgers.push(each);
+      const target = memoryBucket();
+      let publisher = await open({ ledger: each, bucket: target });
+      each.append(299);
+      await publisher.publishNow();
+      each.append(299);
+      target.failWrite(write, fault);
+      await expect(publisher.publishNow()).rejects.toMatchObject({ code: "unreachable" });
+      expect(publisher.status()).toMatchObject({ pendingRoots: 1, halted: false });
+      if (restart) {
+        publisher = await open({ ledger: each, bucket: target });
+      }
+      nowMs += minute;
+      await publisher.tick();
+      expect(await checkLog(target, [300, 600])).toBe(600);
+      expect(publisher.status()).toMatchObject({ pendingRoots: 0, lagMs: 0, halted: false });
+      each.append(1);
+      await publisher.publishNow();
+      await checkLog(target, [300, 600, 602]);
+    }
+  },
+);
+
+test("evidence is the newest root of the bucket", async () => {
+  expect(await readBucketEvidence(bucket, origin)).toBeUndefined();
+  const publisher = await open();
+  ledger.append(4);
+  const { size } = await publisher.publishNow();
+  const evidence = await readBucketEvidence(bucket, origin);
+  expect(evidence?.size).toBe(size);
+  expect(Buffer.from(evidence!.root)).toEqual(Buffer.from(ledger.roots.get(size)!));
+  bucket.unreachable = true;
+  await expect(readBucketEvidence(bucket, origin)).rejects.toMatchObject({ code: "unreachable" });
+});
+
+test("a place in the bucket that is not this ledger's is refused", async () => {
+  await bucket.create(`${origin}/tile/0/000.p/1`, Buffer.alloc(32));
+  expect(await codeOf(open())).toBe("foreign");
+
+  const other = memoryBucket();
+  await other.swap(`${origin}/checkpoint`, Buffer.from("no checkpoint"), undefined);
+  expect(await codeOf(open({ bucket: other }))).toBe("foreign");
+  expect(await codeOf(readBucketEvidence(other, origin))).toBe("foreign");
+});
+
+test("a place that a first run claimed but did not finish is its own", async () => {
+  const first = await open();
+  ledger.append(4);
+  bucket.failWrite(1, "persisted");
+  await expect(first.publishNow()).rejects.toMatchObject({ code: "unreachable" });
+  const second = await open();
+  await second.tick();
+  expect(await checkLog(bucket, [5])).toBe(5);
+});
+
+test("a ledger that was restored from an older copy is refused as truncated", async () => {
+  const publisher = await open();
+  ledger.append(4);
+  await publisher.publishNow();
+  const older = await ledger.copy();
+  ledgers.push(older);
+  ledger.append(4);
+  await publisher.publishNow();
+  expect(await codeOf(open({ ledger: older }))).toBe("truncated");
+});
+
+test("a restored copy that went on differently is refused as forked", async () => {
+  const publisher = await open();
+  ledger.append(4);
+  await publisher.publishNow();
+  const copy = await ledger.copy();
+  ledgers.push(copy);
+  ledger.append(4);
+  await publisher.publishNow();
+  copy.append(6, "other");
+  await copy.checkpoint();
+  expect(await codeOf(open({ ledger: copy }))).toBe("forked");
+});
+
+test("of two copies that run at once the second to publish loses the swap, for good", async () => {
+  const publisher = await open();
+  ledger.append(4);
+  await publisher.publishNow();
+  const copy = await ledger.copy();
+  ledgers.push(copy);
+  const rival = await open({ ledger: copy });
+  ledger.append(4);
+  await publisher.publishNow();
+  // More records, so that no tile is in the way and only the swap can tell.
+  copy.append(300, "other");
+  const code = await codeOf(rival.publishNow());
+  expect(["lost_swap", "forked"]).toContain(code);
+  expect(rival.status()).toMatchObject({ halted: true, pendingRoots: 1 });
+  const before = bucket.writes.length;
+  nowMs += 60 * minute;
+  await rival.tick();
+  expect(await codeOf(rival.publishNow())).toBe(code);
+  expect(bucket.writes).toHaveLength(before);
+  expect(rival.status().lagRecords).toBeGreaterThan(300);
+  expect(await checkLog(bucket, [5, 10])).toBe(10);
+});
+
+test("a lost swap ends publishing", async () => {
+  const publisher = await open();
+  ledger.append(4);
+  await publisher.publishNow();
+  const key = `${origin}/checkpoint`;
+  const stored = await bucket.read(key);
+  await bucket.swap(key, Buffer.from("somebody else"), stored!.version);
+  ledger.append(4);
+  expect(await codeOf(publisher.publishNow())).toBe("lost_swap");
+  expect(publisher.status()).toMatchObject({ halted: true });
+  expect(publisher.status().lastError).toMatch(/Stop the other one, then restart$/);
+});
+
+test("a bucket that lost what was published is refused", async () => {
+  const publisher = await open();
+  ledger.append(4);
+  await publisher.publishNow();
+  const older = new Map(bucket.objects);
+  ledger.append(4);
+  await publisher.publishNow();
+
+  const rolledBack = memoryBucket();
+  for (const [key, stored] of older) rolledBack.objects.set(key, stored);
+  expect(await codeOf(open({ bucket: rolledBack }))).toBe("rolled_back");
+  expect(await codeOf(open({ bucket: memoryBucket() }))).toBe("rolled_back");
+
+  // The remedy that the message names.
+  await rm(join(ledger.directory, "publish/cursor.json"));
+  const anew = memoryBucket();
+  const again = await open({ bucket: anew });
+  await again.tick();
+  expect(await checkLog(anew, [10])).toBe(10);
+});
+
+test("another bucket is begun from the first tile on", async () => {
+  const publisher = await open();
+  ledger.append(299);
+  await publisher.publishNow();
+  ledger.append(1);
+  await publisher.publishNow();
+  const other = memoryBucket("elsewhere");
+  const second = await open({ bucket: other });
+  await second.tick();
+  expect(await checkLog(other, [302])).toBe(302);
+});
+
+test("a cursor that was lost is found again in the bucket", async () => {
+  const publisher = await open();
+  ledger.append(299);
+  await publisher.publishNow();
+  ledger.append(299);
+  await ledger.checkpoint();
+  await rm(join(ledger.directory, "publish"), { recursive: true });
+  const second = await open();
+  expect(second.status().publishedSize).toBe(300);
+  await second.tick();
+  expect(await checkLog(bucket, [300, 600])).toBe(600);
+});
+
+test("a tile that the ledger lost is damage, not a retry", async () => {
+  const publisher = await open();
+  ledger.append(299);
+  await ledger.checkpoint();
+  await rm(join(ledger.directory, "tile/0/000"));
+  expect(await codeOf(publisher.publishNow())).toBe("damaged");
+  expect(publisher.status().halted).toBe(true);
+});
+
+test("partial tiles that were removed for wider ones are cut from those", async () => {
+  const publisher = await open();
+  bucket.unreachable = true;
+  ledger.append(9);
+  await codeOf(publisher.publishNow());
+  ledger.append(9);
+  await codeOf(publisher.publishNow());
+  ledger.append(400);
+  await codeOf(publisher.publishNow());
+  for (const width of [10, 20]) {
+    await rm(join(ledger.directory, `tile/0/000.p/${width}`));
+    await rm(join(ledger.directory, `tile/entries/000.p/${width}`));
+  }
+  bucket.unreachable = false;
+  nowMs += minute;
+  await publisher.tick();
+  expect(await checkLog(bucket, [10, 20, 421])).toBe(421);
+});
+
+test("a ledger that cannot make a root is asked again, and the bucket is not blamed", async () => {
+  const publisher = await open();
+  ledger.append(1);
+  ledger.failure = new Error("the disk is full");
+  nowMs += 10 * minute;
+  await publisher.tick();
+  expect(publisher.status()).toMatchObject({ lastError: "the disk is full", halted: false });
+  await expect(publisher.publishNow()).rejects.toThrow("the disk is full");
+  ledger.failure = undefined;
+  nowMs += minute;
+  await publisher.tick();
+  expect(await checkLog(bucket, [2])).toBe(2);
+  expect(publisher.status().lastError).toBeUndefined();
+});
+
+test("an unreachable bucket does not stop a start, and is judged when it answers", async () => {
+  const first = await open();
+  ledger.append(4);
+  await first.publishNow();
+  const older = await ledger.copy();
+  ledgers.push(older);
+  ledger.append(4);
+  await first.publishNow();
+  bucket.unreachable = true;
+  const publisher = await open({ ledger: older });
+  expect(publisher.status()).toMatchObject({ halted: false, lastError: "memory does not answer" });
+  bucket.unreachable = false;
+  nowMs += minute;
+  await publisher.tick();
+  expect(publisher.status().halted).toBe(true);
+  expect(publisher.status().lastError).toMatch(/restored from an older copy/);
+});

@@ -1,0 +1,81 @@
+/** A log of generated entries with local tiles and checkpoints, in the layout of the ledger. */
+import { cp, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { encodeUtf8 } from "../../src/bytes/utf8.ts";
+import { signCheckpoint } from "../../src/ledger/checkpoint.ts";
+import { sha256 } from "../../src/ledger/digest.ts";
+import { nodeFiles } from "../../src/ledger/files.ts";
+import { leafHash } from "../../src/ledger/merkle.ts";
+import { ed25519Signer } from "../../src/ledger/note.ts";
+import { TreeEdge } from "../../src/ledger/tree.ts";
+import type { PublishedLedger } from "../../src/publish/publisher.ts";
+import type { SignedRoot } from "../../src/publish/queue.ts";
+
+export const origin = "audit.example.com/prod/000102030405060708090a0b0c0d0e0f";
+export const signer = ed25519Signer(origin, Buffer.alloc(32, 7));
+
+export interface SmallLedger extends PublishedLedger {
+  /** Appends records that differ by `flavour`. */
+  append(count: number, flavour?: string): void;
+  /** The roots that were made, by size. */
+  readonly roots: Map<number, Uint8Array>;
+  /** What the next `checkpoint` rejects with. */
+  failure: Error | undefined;
+  /** A second writer on a copy of the directory as it is now, as a restored backup would be. */
+  copy(): Promise<SmallLedger>;
+  remove(): Promise<void>;
+}
+
+export async function smallLedger(): Promise<SmallLedger> {
+  return ledgerIn(await newDirectory(), new TreeEdge());
+}
+
+function newDirectory(): Promise<string> {
+  return mkdtemp(join(tmpdir(), "spanseal-publish-"));
+}
+
+function ledgerIn(directory: string, tree: TreeEdge): SmallLedger {
+  const roots = new Map<number, Uint8Array>();
+  const append = (text: string): void => {
+    const entry = sha256(encodeUtf8(text));
+    tree.append(Buffer.from(leafHash(entry)), Buffer.from(entry), 1);
+  };
+  const ledger: SmallLedger = {
+    origin,
+    directory,
+    roots,
+    failure: undefined,
+    get size() {
+      return tree.size;
+    },
+    append: (count, flavour = "") => {
+      for (let index = 0; index < count; index++) append(`record ${tree.size} ${flavour}`);
+    },
+    checkpoint: async () => {
+      if (ledger.failure !== undefined) throw ledger.failure;
+      append(`seal ${tree.size}`);
+      const root = await persist(directory, tree);
+      roots.set(tree.size, tree.root());
+      return root;
+    },
+    copy: async () => {
+      const other = await newDirectory();
+      await cp(directory, other, { recursive: true });
+      return ledgerIn(other, TreeEdge.parse(tree.size, tree.serialise()));
+    },
+    remove: () => rm(directory, { recursive: true }),
+  };
+  return ledger;
+}
+
+async function persist(directory: string, tree: TreeEdge): Promise<SignedRoot> {
+  for (const { path, bytes } of [...tree.takeFinished(), ...tree.partialTiles()]) {
+    await nodeFiles.makeDirectory(dirname(join(directory, path)), 0o700);
+    await nodeFiles.createExclusive(join(directory, path), bytes, 0o600);
+  }
+  const size = tree.size;
+  const note = signCheckpoint({ origin, size, root: tree.root() }, [signer]);
+  await nodeFiles.replace(join(directory, "checkpoint"), note, 0o600);
+  return { size, note };
+}
