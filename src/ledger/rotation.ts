@@ -18,6 +18,10 @@ export function rotationMessage(claim: RotationClaim): Uint8Array {
 
 /** The `proof` of a chain key's rotation: by the system chain's key of the new epoch. */
 export function chainRotationProof(newEpochKey: Uint8Array, claim: RotationClaim): string {
-  const key = deriveChainKey(newEpochKey, claim.descriptorDigest, systemChain);
-  return toHex(hmacSha256(key, rotationMessage(claim)));
+  return rotationMac(deriveChainKey(newEpochKey, claim.descriptorDigest, systemChain), claim);
+}
+
+/** The same from the system chain's own key of the new epoch. */
+export function rotationMac(newSystemKey: Uint8Array, claim: RotationClaim): string {
+  return toHex(hmacSha256(newSystemKey, rotationMessage(claim)));
 }

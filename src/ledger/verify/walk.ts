@@ -1,0 +1,279 @@
+/**
+ * The walk over all records in order. Each record is held against its key, its body, its chain and
+ * the records before it; what it says about the log itself goes to `SystemRecords`.
+ */
+import { epochOf } from "../chain.ts";
+import { FormatError } from "../format-error.ts";
+import { isCanonicalBody, scanLine, type ScannedLine } from "../line.ts";
+import { TreeEdge } from "../tree.ts";
+import { VerifiedChains, type ChainState } from "./chains.ts";
+import type { ChainKeySource } from "./keys.ts";
+import { Ordering, placeOf, type LinePlace, type LineView } from "./ordering.ts";
+import { RecordHashes } from "./record-hashes.ts";
+import type { Counts, FailureClass, Findings, Problem } from "./report.ts";
+import { SystemRecords } from "./system-records.ts";
+
+export interface WalkOptions {
+  readonly descriptorDigest: Uint8Array;
+  /** The ledger's instance as hexadecimal. */
+  readonly writer: string;
+  readonly keys: ChainKeySource | undefined;
+  readonly findings: Findings;
+  readonly counts: Counts;
+  /** Called when the tree has reached a size, with the last line of it if it stands in place. */
+  onSize(size: number, lastKind: string | undefined): void;
+}
+
+type MacState = "good" | "bad" | "unknown";
+
+const emptySlot = Buffer.alloc(32);
+
+export class Walk {
+  readonly tree: TreeEdge = new TreeEdge();
+  readonly system: SystemRecords;
+  readonly #options: WalkOptions;
+  readonly #findings: Findings;
+  readonly #counts: Counts;
+  readonly #chains: VerifiedChains;
+  readonly #hashes = new RecordHashes();
+  readonly #ordering: Ordering;
+  /** Records that are missing or unreadable and were not found to be of some chain. */
+  #unaccounted = 0;
+  #previousGroup = 0;
+  #previousTime = "0";
+  /** The key name that the next record must carry; undefined before the first. */
+  #keyName: string | undefined;
+  #epoch = 0;
+  /** True where the key in use is another than the one that was given for its epoch. */
+  #isForeignKey = false;
+  /** What the last bad MAC should have been. */
+  #computedMac = "";
+  /** Records whose MAC no key could check. */
+  unknownMacs = 0;
+
+  constructor(options: WalkOptions) {
+    this.#options = options;
+    this.#findings = options.findings;
+    this.#counts = options.counts;
+    this.#chains = new VerifiedChains(options.descriptorDigest, options.keys);
+    this.system = new SystemRecords({
+      descriptorDigest: options.descriptorDigest,
+      keys: options.keys,
+      counts: options.counts,
+      chains: this.#chains,
+    });
+    this.#ordering = new Ordering(
+      {
+        accept: (view) => this.#accept(view),
+        vacate: (count) => this.#vacate(count),
+        isGenuine: (view) => this.#isGenuine(view),
+        continuesChain: (view) => this.#continuesChain(view),
+      },
+      options.findings,
+    );
+  }
+
+  /** Index that the next line in place has. */
+  get expectedIndex(): number {
+    return this.#ordering.expected;
+  }
+
+  line(bytes: Buffer, bounds: { start: number; end: number }, place: LinePlace): void {
+    const { start, end } = bounds;
+    this.#counts.lines++;
+    let scanned: ScannedLine;
+    try {
+      scanned = scanLine(bytes, start, end);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.#ordering.unreadable();
+      const { segment, line } = place;
+      const at = { segment, line, index: this.#ordering.expected };
+      this.#findings.add({ class: "malformed", place: at, detail: error.message }, place.order);
+      return;
+    }
+    this.#ordering.next({ bytes, start, end, scanned, place });
+  }
+
+  end(): void {
+    this.#ordering.end();
+    this.#counts.records = this.#ordering.expected;
+    this.#counts.chains = this.#chains.count;
+  }
+
+  #accept(view: LineView): void {
+    const { scanned } = view;
+    this.#hashes.enter(view);
+    const problem = this.#verifyRecord(view);
+    if (problem !== undefined) this.#fail(view, problem.class, problem.detail);
+    this.#previousGroup = scanned.group;
+    if (isAfter(scanned.time, this.#previousTime)) this.#previousTime = scanned.time;
+    if (scanned.kind === "action") this.#counts.actions++;
+    this.tree.append(this.#hashes.leaf, this.#hashes.entry, 1);
+    this.#options.onSize(this.tree.size, scanned.kind);
+  }
+
+  #vacate(count: number): void {
+    this.#unaccounted += count;
+    this.system.disturb();
+    for (let slot = 0; slot < count; slot++) {
+      this.tree.append(emptySlot, emptySlot, 1);
+      this.#options.onSize(this.tree.size, undefined);
+    }
+  }
+
+  /** The first thing that is wrong with a record in its place. */
+  #verifyRecord(view: LineView): Problem | undefined {
+    const { scanned } = view;
+    const key = this.#verifyKey(scanned);
+    const chain = this.#chains.open(scanned, this.#epoch);
+    const body = this.#verifyBody(view);
+    const mac = this.#verifyMac(view, chain, key === undefined);
+    const inChain = this.#verifyPlaceInChain(scanned, chain, mac);
+    const problem =
+      this.#verifyWriter(scanned) ?? key ?? body ?? inChain.problem ?? this.#verifyOrder(scanned);
+    if (mac === "bad") this.system.disturb();
+    const control = this.system.verify(view, problem === undefined);
+    if (inChain.advances) this.#chains.advance(chain, scanned);
+    if (inChain.advances && mac === "bad") chain.computedTip = this.#computedMac;
+    const rotated = this.system.takeRotation();
+    const foreign = rotated === undefined ? undefined : this.#enterKey(rotated);
+    return problem ?? control ?? foreign;
+  }
+
+  #verifyWriter(line: ScannedLine): Problem | undefined {
+    if (line.writer === this.#options.writer) return undefined;
+    return { class: "spliced", detail: `the record names another ledger as its writer` };
+  }
+
+  #verifyKey(line: ScannedLine): Problem | undefined {
+    const expected = this.#keyName;
+    if (line.key === expected) return undefined;
+    if (expected === undefined) return this.#enterKey(line.key);
+    // The record that announced the key may be among those that are damaged.
+    const announced = this.#findings.lineTotal > 0 && epochOf(line.key) > this.#epoch;
+    if (announced) return this.#enterKey(line.key);
+    return { class: "wrong_key", detail: `expected key ${expected}, received ${line.key}` };
+  }
+
+  #enterKey(name: string): Problem | undefined {
+    this.#keyName = name;
+    this.#epoch = epochOf(name);
+    const known = this.#options.keys?.nameOf(this.#epoch);
+    this.#isForeignKey = known !== undefined && known !== name;
+    if (!this.#isForeignKey) return undefined;
+    const detail = `records are under key ${name} from here on, the key that was given is ${known}`;
+    return { class: "wrong_key", detail };
+  }
+
+  #verifyBody(view: LineView): Problem | undefined {
+    const { scanned } = view;
+    if (scanned.bodyStart < 0) {
+      this.#counts.erased++;
+      return undefined;
+    }
+    if (this.#hashes.bodyDigestHex(view) !== scanned.bodyDigest) {
+      return { class: "altered", detail: "the body is not the one whose digest the head holds" };
+    }
+    if (isCanonicalBody(view.bytes, scanned)) return undefined;
+    return { class: "malformed", detail: "the body is not a canonical JSON object" };
+  }
+
+  #verifyMac(view: LineView, chain: ChainState, isNamedKey: boolean): MacState {
+    if (chain.mac === undefined || this.#isForeignKey || !isNamedKey) {
+      this.unknownMacs++;
+      return "unknown";
+    }
+    this.#counts.macs++;
+    const { headStart, headEnd } = view.scanned;
+    const computed = chain.mac(view.bytes.subarray(headStart, headEnd));
+    if (computed === this.#hashes.macText) return "good";
+    this.#computedMac = Buffer.from(computed, "latin1").toString("hex");
+    return "bad";
+  }
+
+  #verifyPlaceInChain(line: ScannedLine, chain: ChainState, mac: MacState): ChainStep {
+    const follows = line.previousMac === chain.tip || line.previousMac === chain.computedTip;
+    const missing = line.sequence - chain.sequence - 1;
+    if (mac === "bad") {
+      const advances = missing === 0 && follows;
+      if (!advances) this.#unaccounted++;
+      return { problem: badMac(line, chain, follows), advances };
+    }
+    if (missing === 0) {
+      const problem = follows ? undefined : badPredecessor(chain, mac);
+      return { problem, advances: true };
+    }
+    if (missing < 0) {
+      const detail = `sequence ${line.sequence} of the chain stands after ${chain.sequence}`;
+      return { problem: { class: "duplicate", detail }, advances: false };
+    }
+    if (missing <= this.#unaccounted) {
+      this.#unaccounted -= missing;
+      return { problem: undefined, advances: true };
+    }
+    const detail = `the chain goes from sequence ${chain.sequence} to ${line.sequence}`;
+    return { problem: { class: "gap", detail }, advances: true };
+  }
+
+  #verifyOrder(line: ScannedLine): Problem | undefined {
+    if (line.group !== line.index && line.group !== this.#previousGroup) {
+      const detail = `group ${line.group} is neither this record nor the group before`;
+      return { class: "altered", detail };
+    }
+    if (!isAfter(this.#previousTime, line.time)) return undefined;
+    return { class: "altered", detail: "time runs backwards from the record before" };
+  }
+
+  #isGenuine(view: LineView): boolean | undefined {
+    const { scanned } = view;
+    if (scanned.writer !== this.#options.writer) return false;
+    const mac = this.#chains.macOf(scanned, epochOf(scanned.key));
+    if (mac === undefined) return undefined;
+    const computed = mac(view.bytes.subarray(scanned.headStart, scanned.headEnd));
+    return Buffer.from(computed, "latin1").toString("hex") === scanned.mac;
+  }
+
+  #continuesChain(view: LineView): boolean {
+    const { scanned } = view;
+    const chain = this.#chains.find(scanned);
+    const tip = chain?.tip ?? this.#chains.genesis(scanned);
+    return scanned.sequence === (chain?.sequence ?? 0) + 1 && scanned.previousMac === tip;
+  }
+
+  #fail(view: LineView, name: FailureClass, detail: string): void {
+    this.#findings.add({ class: name, place: placeOf(view), detail }, view.place.order);
+  }
+}
+
+interface ChainStep {
+  readonly problem: Problem | undefined;
+  /** True where the record is the chain's newest from here on. */
+  readonly advances: boolean;
+}
+
+function badMac(line: ScannedLine, chain: ChainState, follows: boolean): Problem {
+  if (!follows && line.sequence === 1 && chain.sequence === 0) {
+    const detail = "the record begins another chain: its previous MAC is not this chain's genesis";
+    return { class: "spliced", detail };
+  }
+  return { class: "altered", detail: "the MAC is not that of this head" };
+}
+
+function badPredecessor(chain: ChainState, mac: MacState): Problem {
+  if (chain.sequence === 0) {
+    const detail = "the first record of the chain does not begin at its genesis";
+    return { class: "spliced", detail };
+  }
+  if (mac === "good") {
+    const detail = "the record follows another record than the one that stands before it";
+    return { class: "spliced", detail };
+  }
+  const detail = `previous_mac is not the MAC of sequence ${chain.sequence}: one of the two records was changed`;
+  return { class: "altered", detail };
+}
+
+/** Decimal numbers without leading zeros. */
+function isAfter(left: string, right: string): boolean {
+  return left.length === right.length ? left > right : left.length > right.length;
+}
