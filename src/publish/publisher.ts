@@ -229,7 +229,8 @@ export class Publisher {
     const { queue } = this.#parties;
     if (this.#isHalted()) throw this.#error!;
     try {
-      this.#connection ??= await connect(this.#parties);
+      // Each time anew: a rival that published meanwhile is noticed before a tile is in its way.
+      this.#connection = await connect(this.#parties);
       this.#lag.published(this.#connection.size);
       while (queue.pending.length > 0) {
         const root = queue.pending[0]!;
