@@ -51,9 +51,6 @@ interface GrpcReceiver {
   readonly station: Station;
   /** Open connections, and who is at their other end. */
   readonly sessions: Map<ServerHttp2Session, Peer>;
-  /** Streams that are not answered. */
-  inFlight: number;
-  onIdle(): void;
 }
 
 /** @throws ReceiverError */
@@ -62,12 +59,7 @@ export async function startGrpc(
   station: Station,
   bounds: ConnectionBounds,
 ): Promise<Receiver> {
-  const receiver: GrpcReceiver = {
-    station,
-    sessions: new Map(),
-    inFlight: 0,
-    onIdle: () => undefined,
-  };
+  const receiver: GrpcReceiver = { station, sessions: new Map() };
   const tls = endpoint.tls === undefined ? null : await loadTls(endpoint.tls);
   const secure = tls === null ? null : createSecureServer({ ...OPTIONS, ...tls.material });
   const server: Http2Server | Http2SecureServer = secure ?? createServer(OPTIONS);
@@ -122,7 +114,7 @@ function admitSession(
   });
   session.setTimeout(limits.sessionIdleMsMax, () => session.close());
   session.setLocalWindowSize(limits.sessionWindowBytes);
-  if (station.draining) sayGoodbye(session);
+  if (station.draining) session.close();
 }
 
 function track(
@@ -130,11 +122,6 @@ function track(
   headers: IncomingHttpHeaders,
   receiver: GrpcReceiver,
 ): void {
-  receiver.inFlight++;
-  stream.on("close", () => {
-    receiver.inFlight--;
-    if (receiver.inFlight === 0) receiver.onIdle();
-  });
   // Resets are told by `close`; without a listener an error would end the process.
   stream.on("error", () => undefined);
   serve(stream, headers, receiver).catch((cause: unknown) => {
@@ -251,12 +238,6 @@ function linger(stream: ServerHttp2Stream): void {
   stream.resume();
 }
 
-/** The last stream is left open: calls that are on their way are still answered. */
-function sayGoodbye(session: ServerHttp2Session): void {
-  if (!session.closed && !session.destroyed)
-    session.goaway(constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
-}
-
 async function drain(
   server: Http2Server | Http2SecureServer,
   receiver: GrpcReceiver,
@@ -264,26 +245,12 @@ async function drain(
 ): Promise<void> {
   const { sessions } = receiver;
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  const over = Date.now() + graceMs;
-  for (const session of sessions.keys()) sayGoodbye(session);
-  if (receiver.inFlight > 0) await idle(receiver, graceMs);
+  // GOAWAY names the last call that will be answered: senders repeat later ones elsewhere. The
+  // connection ends when those before it are answered.
   for (const session of sessions.keys()) session.close();
-  const cut = setTimeout(
-    () => {
-      for (const session of sessions.keys()) session.destroy();
-    },
-    Math.max(0, over - Date.now()),
-  );
+  const cut = setTimeout(() => {
+    for (const session of sessions.keys()) session.destroy();
+  }, graceMs);
   await closed;
   clearTimeout(cut);
-}
-
-function idle(receiver: GrpcReceiver, graceMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, graceMs);
-    receiver.onIdle = () => {
-      clearTimeout(timer);
-      resolve();
-    };
-  });
 }

@@ -324,7 +324,7 @@ describe("refusals", () => {
 
   test("HTTP/1 on this port ends the connection and says why", async () => {
     const rig = await startRig();
-    await expect(post(rig.grpcPort, { body: spans })).rejects.toThrow();
+    await expect(post(rig.grpcPort, { body: spans })).rejects.toThrow(/Parse Error|hang up/);
     await until(() => rig.log.length > 0);
     expect(rig.log[0]!.message).toMatch(/OTLP\/HTTP needs the port of http/);
   });

@@ -71,7 +71,8 @@ export const JSON_TYPE = { "content-type": "application/json" };
 
 /** POST with the body's length announced, unless told otherwise. */
 export function post(port: number, options: Post = {}): Promise<Response> {
-  const { body = "", headers = PROTOBUF, tls, ...rest } = options;
+  const { body = "", tls, ...rest } = options;
+  const headers: Record<string, string> = options.headers ?? PROTOBUF;
   const length = headers["transfer-encoding"] === undefined ? Buffer.byteLength(body) : undefined;
   const all = { ...(length === undefined ? {} : { "content-length": String(length) }), ...headers };
   const target = { host: "127.0.0.1", port, path: "/v1/traces", method: "POST", agent: false };
