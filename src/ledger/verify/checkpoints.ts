@@ -62,9 +62,8 @@ export class CheckpointVerifier {
   /** Newest size under a good checkpoint, and under one of a trusted key. */
   coveredSize = 0;
   provenSize = 0;
-  /** Files whose root is not that of the log, with the size. */
+  /** Files with another root than the log has at their size. */
   readonly mismatched: CheckpointFile[] = [];
-  #mismatchReported = false;
 
   constructor(options: CheckpointOptions) {
     this.#options = options;
@@ -78,7 +77,7 @@ export class CheckpointVerifier {
     const signed = this.#verifySignatures(file);
     if (!signed) return;
     if (!equalBytes(file.checkpoint.root, state.root)) {
-      this.#reportMismatch(file);
+      this.mismatched.push(file);
       return;
     }
     if (state.lastKind !== undefined && state.lastKind !== "seal" && state.size > 0) {
@@ -146,16 +145,15 @@ export class CheckpointVerifier {
     }
   }
 
-  /** The first one is the finding; those after it follow from it. */
-  #reportMismatch(file: CheckpointFile): void {
-    this.mismatched.push(file);
-    if (this.#mismatchReported) return;
-    this.#mismatchReported = true;
+  /** Of the checkpoints that do not match, the first is the finding: the others follow from it. */
+  settle(): void {
+    const [file] = this.mismatched;
+    if (file === undefined) return;
     const { findings } = this.#options;
     const { size } = file.checkpoint;
     const replaced = file.isBucket && findings.lineTotal === 0 && this.#options.areMacsGood();
     const detail = replaced
-      ? `the bucket holds another history of the first ${size} records: the log was taken back and went on`
+      ? `the bucket holds another history of the first ${size} records: the log went back and on`
       : `the first ${size} records do not have the root that was signed`;
     const place = { file: file.file, index: size - 1 };
     findings.add({ class: replaced ? "rolled_back" : "root_mismatch", place, detail });

@@ -274,6 +274,7 @@ class Verification {
   }
 
   async verifyTiles(): Promise<void> {
+    this.#checkpoints.settle();
     const mismatched = new Set(
       this.#checkpoints.mismatched.map(({ checkpoint }) => checkpoint.size),
     );

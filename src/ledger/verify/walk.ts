@@ -39,7 +39,8 @@ export class Walk {
   readonly #ordering: Ordering;
   /** Records that are missing or unreadable and were not found to be of some chain. */
   #unaccounted = 0;
-  #previousGroup = 0;
+  /** Undefined where the record before is missing or damaged. */
+  #previousGroup: number | undefined = 0;
   #previousTime = "0";
   /** The key name that the next record must carry; undefined before the first. */
   #keyName: string | undefined;
@@ -106,8 +107,8 @@ export class Walk {
     this.#hashes.enter(view);
     const problem = this.#verifyRecord(view);
     if (problem !== undefined) this.#fail(view, problem.class, problem.detail);
-    this.#previousGroup = scanned.group;
-    if (isAfter(scanned.time, this.#previousTime)) this.#previousTime = scanned.time;
+    this.#previousGroup = problem === undefined ? scanned.group : undefined;
+    if (problem === undefined) this.#previousTime = scanned.time;
     if (scanned.kind === "action") this.#counts.actions++;
     this.tree.append(this.#hashes.leaf, this.#hashes.entry, 1);
     this.#options.onSize(this.tree.size, scanned.kind);
@@ -115,6 +116,7 @@ export class Walk {
 
   #vacate(count: number): void {
     this.#unaccounted += count;
+    this.#previousGroup = undefined;
     this.system.disturb();
     for (let slot = 0; slot < count; slot++) {
       this.tree.append(emptySlot, emptySlot, 1);
@@ -217,7 +219,9 @@ export class Walk {
   }
 
   #verifyOrder(line: ScannedLine): Problem | undefined {
-    if (line.group !== line.index && line.group !== this.#previousGroup) {
+    const previous = this.#previousGroup;
+    const continues = previous === undefined ? line.group < line.index : line.group === previous;
+    if (line.group !== line.index && !continues) {
       const detail = `group ${line.group} is neither this record nor the group before`;
       return { class: "altered", detail };
     }
