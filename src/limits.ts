@@ -146,6 +146,9 @@ export const controlMessageBytesMax: number = 1 * MIB;
 export const socketPathBytesMax = 103;
 /** Service: everything between the first signal and the exit. */
 export const shutdownMsMax = 10_000;
+/** Service: of that, for requests in flight, and for the sending to the sink under way. */
+export const drainReceiversMsMax = 5000;
+export const drainSinkMsMax = 1500;
 
 /** Verifier: lines out of place that are paired with missing ones; further ones are only counted. */
 export const strayLinesMax = 10_000;

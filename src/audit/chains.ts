@@ -1,0 +1,192 @@
+/** Which chain a record belongs to, and what a request shows about its traces. */
+import { checkName } from "./names.ts";
+import type { AuditPolicy } from "./policy.ts";
+import type { ChainName } from "./prepared-batch.ts";
+import type { TraceFacts, TraceMemory } from "./trace-memory.ts";
+import type { Attributes } from "./walk/attributes.ts";
+import type { Item, ResourceContext, ScopeContext } from "./walk/items.ts";
+import { keyId } from "./walk/keys.ts";
+import type { View } from "./walk/view.ts";
+
+type NameKind = "namespace" | "tenant";
+
+/** What one request shows about one trace. */
+export interface TraceNotes {
+  /** The trace id as 16 latin1 characters. */
+  readonly id: string;
+  agent: boolean;
+  /** The one name seen; null where spans of the trace disagree. */
+  namespace: string | null | undefined;
+  tenant: string | null | undefined;
+  /** What earlier requests showed. */
+  readonly remembered: TraceFacts | undefined;
+}
+
+export interface Names {
+  namespace: string | undefined;
+  tenant: string | undefined;
+}
+
+export class ChainResolver {
+  readonly #keys: Readonly<Record<NameKind, readonly number[]>>;
+  readonly #policy: AuditPolicy;
+  readonly #memory: TraceMemory;
+  readonly #view: View;
+  readonly #ofContext = new Map<ScopeContext | ResourceContext, Names>();
+  readonly #traces = new Map<string, TraceNotes>();
+  #latest: TraceNotes | undefined = undefined;
+  #latestAt = -1;
+  readonly chains: ChainName[] = [];
+  readonly #numbers = new Map<string, number>();
+  #chainLatest = -1;
+
+  constructor(policy: AuditPolicy, memory: TraceMemory, view: View) {
+    this.#policy = policy;
+    this.#memory = memory;
+    this.#view = view;
+    this.#keys = {
+      namespace: policy.namespace.from.map((name) => keyId(name)),
+      tenant: policy.tenant.from.map((name) => keyId(name)),
+    };
+  }
+
+  /** Notes of the item's trace, undefined where it has no trace id. */
+  trace(item: Item): TraceNotes | undefined {
+    const at = item.traceAt;
+    if (at < 0) return undefined;
+    if (this.#latest !== undefined && this.#sameAsLatest(at)) return this.#latest;
+    const id = this.#view.latin1(at, at + 16);
+    let notes = this.#traces.get(id);
+    if (notes === undefined) {
+      const remembered = this.#memory.recall(id);
+      notes = { id, agent: false, namespace: undefined, tenant: undefined, remembered };
+      this.#traces.set(id, notes);
+    }
+    this.#latest = notes;
+    this.#latestAt = at;
+    return notes;
+  }
+
+  #sameAsLatest(at: number): boolean {
+    const { bytes } = this.#view;
+    for (let index = 15; index >= 0; index--) {
+      if (bytes[at + index] !== bytes[this.#latestAt + index]) return false;
+    }
+    return true;
+  }
+
+  /**
+   * The names that the item itself, its scope or its resource states; noted for its trace.
+   *
+   * @throws RequestError where one cannot name a chain.
+   */
+  namesOf(item: Item, trace: TraceNotes | undefined): Names {
+    const own = this.#read(item.attributes);
+    const around = this.#namesOfScope(item.scope);
+    if (own === NOTHING && around === NOTHING) return NOTHING;
+    const names = {
+      namespace: own.namespace ?? around.namespace,
+      tenant: own.tenant ?? around.tenant,
+    };
+    if (trace !== undefined) {
+      trace.namespace = agree(trace.namespace, names.namespace);
+      trace.tenant = agree(trace.tenant, names.tenant);
+    }
+    return names;
+  }
+
+  #namesOfScope(scope: ScopeContext): Names {
+    const known = this.#ofContext.get(scope);
+    if (known !== undefined) return known;
+    const own = this.#read(scope.attributes);
+    const around = this.#read(scope.resource.attributes);
+    const namespace = own.namespace ?? around.namespace;
+    const tenant = own.tenant ?? around.tenant;
+    const names = namespace === undefined && tenant === undefined ? NOTHING : { namespace, tenant };
+    this.#ofContext.set(scope, names);
+    return names;
+  }
+
+  #read(attributes: Attributes): Names {
+    if (attributes.count === 0) return NOTHING;
+    const namespace = this.#readOne("namespace", attributes);
+    const tenant = this.#readOne("tenant", attributes);
+    return namespace === undefined && tenant === undefined ? NOTHING : { namespace, tenant };
+  }
+
+  #readOne(kind: NameKind, attributes: Attributes): string | undefined {
+    const { bytes, columns } = this.#view;
+    const { positions } = attributes.layout(bytes, columns);
+    for (const key of this.#keys[kind]) {
+      if ((positions[key] ?? -1) < 0) continue;
+      const name = this.#view.at(attributes).name(key);
+      if (name === undefined || name === "") continue;
+      checkName(kind, name);
+      return name;
+    }
+    return undefined;
+  }
+
+  /** The number of the chain in `chains`, after all items of the request were noted. */
+  chainOf(names: Names, trace: TraceNotes | undefined): number {
+    const remembered = trace?.remembered;
+    const namespace =
+      names.namespace ??
+      trace?.namespace ??
+      remembered?.namespace ??
+      this.#policy.namespace.default;
+    const tenant =
+      names.tenant ?? trace?.tenant ?? remembered?.tenant ?? this.#policy.tenant.default;
+    const latest = this.chains[this.#chainLatest];
+    if (latest !== undefined && latest.namespace === namespace && latest.tenant === tenant) {
+      return this.#chainLatest;
+    }
+    // Neither name can hold a space.
+    const key = `${namespace} ${tenant}`;
+    let number = this.#numbers.get(key);
+    if (number === undefined) {
+      number = this.chains.push({ namespace, tenant }) - 1;
+      this.#numbers.set(key, number);
+    }
+    this.#chainLatest = number;
+    return number;
+  }
+
+  /** Hands what this request showed to the memory. */
+  remember(): void {
+    for (const { id, agent, namespace, tenant } of this.#traces.values()) {
+      const named = typeof namespace === "string" || typeof tenant === "string";
+      if (!agent && !named) continue;
+      this.#memory.remember(id, {
+        agent,
+        ...(typeof namespace === "string" ? { namespace } : {}),
+        ...(typeof tenant === "string" ? { tenant } : {}),
+      });
+    }
+  }
+}
+
+/** Whether an agent takes part in the trace, by this request or by earlier ones. */
+export function agentSeen(trace: TraceNotes | undefined): boolean {
+  return trace !== undefined && (trace.agent || trace.remembered?.agent === true);
+}
+
+/** Whether the chain had to be the default because spans of the trace name different ones. */
+export function isAmbiguous(names: Names, trace: TraceNotes | undefined): boolean {
+  if (trace === undefined) return false;
+  const { namespace, tenant } = trace;
+  return (
+    (names.namespace === undefined && namespace === null) ||
+    (names.tenant === undefined && tenant === null)
+  );
+}
+
+const NOTHING: Names = { namespace: undefined, tenant: undefined };
+
+function agree(
+  known: string | null | undefined,
+  name: string | undefined,
+): string | null | undefined {
+  if (name === undefined || known === name) return known;
+  return known === undefined ? name : null;
+}

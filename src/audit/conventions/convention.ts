@@ -1,0 +1,66 @@
+/**
+ * A convention is one way in which telemetry says what an agent did. Each lives in its own file and
+ * consists of data (which keys, in which order) and of as little code as the data cannot say.
+ *
+ * To add one: write the file, add it to the list in `index.ts`. What only one framework does belongs
+ * into that framework's file, which may build on `genai.ts`; nothing else has to change.
+ */
+import type { ActionType, MemberPath } from "../members.ts";
+import type { Sources } from "../plan.ts";
+import type { View } from "../walk/view.ts";
+
+export type OutcomeStatus =
+  | "success"
+  | "failure"
+  | "denied"
+  | "cancelled"
+  | "pending"
+  | "partial"
+  | "unknown";
+
+export interface Outcome {
+  readonly status: OutcomeStatus;
+  /** Explicit: the sender said so. Inferred: concluded from what else it sent. */
+  readonly basis?: "explicit" | "inferred";
+  readonly executed?: boolean;
+}
+
+/** One action that an item proves. */
+export interface Action {
+  readonly type: ActionType;
+  /**
+   * Tells the actions of one item apart in their ids, so it must not change between releases:
+   * `main` for what the span is about, else e.g. `decision`.
+   */
+  readonly phase: string;
+  /** The member whose value also names the action; else the span's name does. */
+  readonly named?: MemberPath;
+  /** Members that the classification itself knows: enumerated words, names taken from the span. */
+  readonly constants?: Readonly<Partial<Record<MemberPath, string | boolean>>>;
+  /** What the outcome is where the convention knows better than the general rules. */
+  readonly outcome?: Outcome;
+  /** Where constants came from if not from the current key: goes to `provenance`. */
+  readonly provenance?: Readonly<Partial<Record<MemberPath, string>>>;
+  /** The type itself was concluded from keys that are present, not stated. */
+  readonly inferred?: boolean;
+}
+
+export interface Convention {
+  /** `source.convention` of its records. */
+  readonly name: string;
+  /** Signals it reads. */
+  readonly signals: readonly ("span" | "log")[];
+  /** Instrumentation scopes that are known to follow it: asked before conventions that are not. */
+  readonly scopes?: RegExp;
+  /** It is asked only where one of these keys is present (or, for log records, `events` match). */
+  readonly keys: readonly string[];
+  /** Event names of log records, and of span events that are kept for `eventSources`. */
+  readonly events?: readonly string[];
+  readonly sources: Sources;
+  /** Members taken from span events of a name where the span itself has none: name → sources. */
+  readonly eventSources?: Readonly<Record<string, Sources>>;
+  /** The actions that this item proves; none where it is no action of an agent. */
+  classify(view: View): readonly Action[];
+}
+
+export const NONE: readonly Action[] = [];

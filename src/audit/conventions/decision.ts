@@ -1,0 +1,135 @@
+/**
+ * Decisions by an attribute set of our own, for agents whose framework has none. It may stand on a
+ * span (of its own, or on the `execute_tool` span of the call that was decided), on a span event or
+ * on a log record; an event or log record is named `spanseal.decision` or just carries the outcome.
+ *
+ * | attribute | type | values |
+ * |---|---|---|
+ * | `spanseal.decision.outcome` | string, required | `allowed`, `denied`, `modified`, `pending`, `expired`, `cancelled`, `not_gated`, `unknown` |
+ * | `spanseal.decision.by` | string | `human`, `policy`, `hook`, `classifier`, `automatic`, `unknown` |
+ * | `spanseal.decision.reason` | string | free text |
+ * | `spanseal.decision.policy` | string | the rule that decided |
+ * | `spanseal.decision.policies` | string[] | where several did |
+ * | `spanseal.decision.scope` | string | `once`, `session`, `persistent`, `unknown` |
+ * | `spanseal.decision.approver` | string | who approved or refused |
+ * | `spanseal.decision.mode` | string | e.g. `enforce`, `log_only`, `auto_approve` |
+ * | `spanseal.decision.would_deny` | boolean | a refusal that was not enforced |
+ * | `gen_ai.tool.name`, `gen_ai.tool.call.id` | string | the call that was decided |
+ * | `gen_ai.tool.call.arguments` | any | its arguments at the time |
+ * | `gen_ai.agent.*`, `gen_ai.conversation.id`, `user.id`, `session.id` | string | as everywhere |
+ * | `spanseal.actor.user.id`, `spanseal.actor.user.roles`, `spanseal.actor.on_behalf_of` | string, string[], string | where the general keys are taken |
+ * | `spanseal.action.name` | string | what was decided, if it is no tool |
+ * | `spanseal.action.outcome` | string | on any action: `success`, `failure`, `denied`, `cancelled`, `pending`, `partial`, `unknown` |
+ * | `event.id` | string | on log records: the emitter's own id, by which repeats are known |
+ *
+ * A word outside its list becomes `unknown`, and `decision.raw` keeps what was said.
+ */
+import type { MemberPath } from "../members.ts";
+import type { Sources } from "../plan.ts";
+import { keyId } from "../walk/keys.ts";
+import type { View } from "../walk/view.ts";
+import { genaiSources } from "./genai.ts";
+import { type Action, type Convention, NONE, type Outcome } from "./convention.ts";
+
+export const decisionEventName = "spanseal.decision";
+
+export const decisionSources: Sources = {
+  ...genaiSources,
+  "action.name": ["spanseal.action.name"],
+  "decision.approver": ["spanseal.decision.approver"],
+  "decision.mode": ["spanseal.decision.mode"],
+  "decision.policies": ["spanseal.decision.policies", "spanseal.decision.policy"],
+  "decision.reason": ["spanseal.decision.reason"],
+  "decision.would_deny": ["spanseal.decision.would_deny"],
+};
+
+const OUTCOMES: ReadonlySet<string> = new Set([
+  "allowed",
+  "denied",
+  "modified",
+  "pending",
+  "expired",
+  "cancelled",
+  "not_gated",
+  "unknown",
+]);
+const DECIDERS: ReadonlySet<string> = new Set([
+  "human",
+  "policy",
+  "hook",
+  "classifier",
+  "automatic",
+  "unknown",
+]);
+const SCOPES: ReadonlySet<string> = new Set(["once", "session", "persistent", "unknown"]);
+
+export const DECISION_OUTCOME: number = keyId("spanseal.decision.outcome");
+const BY = keyId("spanseal.decision.by");
+const SCOPE = keyId("spanseal.decision.scope");
+const TOOL_NAME = keyId("gen_ai.tool.name");
+
+/** What a decision means for the action that was decided. An allowed one has yet to happen. */
+export function outcomeOfDecision(outcome: string | undefined): Outcome | undefined {
+  switch (outcome) {
+    case "denied":
+      return { status: "denied", basis: "explicit", executed: false };
+    case "pending":
+      return { status: "pending", basis: "explicit" };
+    case "expired":
+    case "cancelled":
+      return { status: "cancelled", basis: "explicit", executed: false };
+    default:
+      return undefined;
+  }
+}
+
+/** The word if it is in the list; what else was said goes to `raw`. */
+function word(
+  view: View,
+  key: number,
+  list: ReadonlySet<string>,
+  raw: string[],
+): string | undefined {
+  if (!view.has(key)) return undefined;
+  const text = view.name(key);
+  if (text !== undefined && list.has(text)) return text;
+  raw.push(text ?? "not a string");
+  return "unknown";
+}
+
+/** The decision that the attributes state: on a span, on an event or on a log record. */
+export function decisionOf(view: View): Action {
+  const raw: string[] = [];
+  const outcome = word(view, DECISION_OUTCOME, OUTCOMES, raw) ?? "unknown";
+  const by = word(view, BY, DECIDERS, raw);
+  const scope = word(view, SCOPE, SCOPES, raw);
+  const constants: Partial<Record<MemberPath, string>> = {
+    "decision.basis": "explicit",
+    "decision.outcome": outcome,
+  };
+  if (by !== undefined) constants["decision.by"] = by;
+  if (scope !== undefined) constants["decision.scope"] = scope;
+  if (raw.length > 0) constants["decision.raw"] = raw.join("; ");
+  return {
+    type: "decision",
+    phase: "decision",
+    named: view.has(TOOL_NAME) ? "tool.name" : "action.name",
+    constants,
+    outcome: outcomeOfDecision(outcome) ?? { status: "unknown" },
+  };
+}
+
+export const decision: Convention = {
+  name: "spanseal.decision",
+  signals: ["span", "log"],
+  keys: ["spanseal.decision.outcome"],
+  events: [decisionEventName],
+  sources: decisionSources,
+  classify: (view) =>
+    view.has(DECISION_OUTCOME) || view.item.eventName === decisionEventName
+      ? [decisionOf(view)]
+      : NONE,
+};
+
+/** Keys that `decisionOf` reads itself, so that they do not appear as left-over attributes. */
+export const decisionWords: readonly number[] = [DECISION_OUTCOME, BY, SCOPE];

@@ -1,0 +1,184 @@
+/** Appends JSON to one growing buffer, from bytes where bytes are at hand. */
+import { decodeUtf8, decodeUtf8Lossy } from "../bytes/utf8.ts";
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** Per ASCII byte: 0 stands for itself, 1 is written as \u00xx, else the letter after a backslash. */
+const ESCAPE = new Uint8Array(256);
+ESCAPE.fill(1, 0, 0x20);
+for (const [code, letter] of [
+  [0x08, "b"],
+  [0x09, "t"],
+  [0x0a, "n"],
+  [0x0c, "f"],
+  [0x0d, "r"],
+  [QUOTE, '"'],
+  [BACKSLASH, "\\"],
+] as const) {
+  ESCAPE[code] = letter.charCodeAt(0);
+}
+/** Not ASCII: what follows must be looked at as UTF-8. */
+const WIDE = 2;
+ESCAPE.fill(WIDE, 0x80);
+
+const HEX = Buffer.from("0123456789abcdef", "latin1");
+
+export class JsonWriter {
+  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(64 * 1024);
+  at = 0;
+  /** Some text was not UTF-8 and is written with U+FFFD. */
+  coerced = false;
+  #view: Buffer = Buffer.from(this.bytes.buffer);
+
+  /** Makes room for `count` more bytes. */
+  reserve(count: number): void {
+    if (this.at + count <= this.bytes.length) return;
+    let size = this.bytes.length * 2;
+    while (size < this.at + count) size *= 2;
+    const bytes = new Uint8Array(size);
+    bytes.set(this.bytes.subarray(0, this.at));
+    this.bytes = bytes;
+    this.#view = Buffer.from(bytes.buffer);
+  }
+
+  byte(value: number): void {
+    if (this.at === this.bytes.length) this.reserve(1);
+    this.bytes[this.at++] = value;
+  }
+
+  /** Bytes as they are. */
+  raw(source: Uint8Array): void {
+    const { length } = source;
+    this.reserve(length);
+    const { bytes, at } = this;
+    if (length > 40) bytes.set(source, at);
+    else for (let index = 0; index < length; index++) bytes[at + index] = source[index]!;
+    this.at = at + length;
+  }
+
+  /** JSON text that is already complete. */
+  json(text: string): void {
+    this.reserve(text.length * 3);
+    this.at += this.#view.write(text, this.at, "utf8");
+  }
+
+  /** ASCII that needs no escape, without quotes. */
+  ascii(text: string): void {
+    this.reserve(text.length);
+    const { bytes, at } = this;
+    for (let index = 0; index < text.length; index++) bytes[at + index] = text.charCodeAt(index);
+    this.at = at + text.length;
+  }
+
+  /** A JSON string of the UTF-8 text in `source[start, stop)`. */
+  string(source: Uint8Array, start: number, stop: number): void {
+    this.reserve((stop - start) * 6 + 2);
+    const { bytes } = this;
+    let at = this.at;
+    bytes[at++] = QUOTE;
+    for (let index = start; index < stop; index++) {
+      const byte = source[index]!;
+      const escape = ESCAPE[byte]!;
+      if (escape === 0) {
+        bytes[at++] = byte;
+        continue;
+      }
+      if (escape === WIDE) {
+        this.at = at;
+        this.#wide(source, index, stop);
+        return;
+      }
+      bytes[at++] = BACKSLASH;
+      at = escapeTail(bytes, at, byte, escape);
+    }
+    bytes[at++] = QUOTE;
+    this.at = at;
+  }
+
+  /** The rest of a string from its first byte beyond ASCII, and the closing quote. */
+  #wide(source: Uint8Array, start: number, stop: number): void {
+    const rest = source.subarray(start, stop);
+    let text: Uint8Array = rest;
+    if (!wellFormed(rest)) {
+      this.coerced = true;
+      text = Buffer.from(decodeUtf8Lossy(rest), "utf8");
+      // One bad byte becomes three.
+      this.reserve(text.length * 6 + 2);
+    }
+    const { bytes } = this;
+    let at = this.at;
+    for (const byte of text) {
+      const escape = ESCAPE[byte]!;
+      if (escape === 0 || escape === WIDE) bytes[at++] = byte;
+      else {
+        bytes[at++] = BACKSLASH;
+        at = escapeTail(bytes, at, byte, escape);
+      }
+    }
+    bytes[at++] = QUOTE;
+    this.at = at;
+  }
+
+  hex(source: Uint8Array, start: number, stop: number): void {
+    this.reserve((stop - start) * 2);
+    const { bytes } = this;
+    let at = this.at;
+    for (let index = start; index < stop; index++) {
+      const byte = source[index]!;
+      bytes[at++] = HEX[byte >> 4]!;
+      bytes[at++] = HEX[byte & 15]!;
+    }
+    this.at = at;
+  }
+
+  /** An unsigned 64-bit little-endian integer as decimal digits. */
+  fixed64(source: Uint8Array, start: number): void {
+    this.reserve(20);
+    const low = uint32(source, start);
+    const high = uint32(source, start + 4);
+    // value = high·2³² + low, split at 10⁹ without leaving exact doubles.
+    const upper = 294_967_296 * (high >>> 16);
+    let billions = 4 * high + Math.floor(upper / 1e9) * 65_536;
+    let rest = (upper % 1e9) * 65_536 + 294_967_296 * (high & 0xffff) + low;
+    billions += Math.floor(rest / 1e9);
+    rest %= 1e9;
+    if (billions === 0) this.ascii(String(rest));
+    else {
+      this.ascii(String(billions));
+      const { bytes } = this;
+      for (let digit = 8; digit >= 0; digit--) {
+        bytes[this.at + digit] = 0x30 + (rest % 10);
+        rest = Math.floor(rest / 10);
+      }
+      this.at += 9;
+    }
+  }
+}
+
+function escapeTail(bytes: Uint8Array, start: number, byte: number, escape: number): number {
+  let at = start;
+  if (escape === 1) {
+    bytes[at++] = 0x75;
+    bytes[at++] = 0x30;
+    bytes[at++] = 0x30;
+    bytes[at++] = HEX[byte >> 4]!;
+    bytes[at++] = HEX[byte & 15]!;
+  } else bytes[at++] = escape;
+  return at;
+}
+
+function uint32(source: Uint8Array, at: number): number {
+  return (
+    (source[at]! | (source[at + 1]! << 8) | (source[at + 2]! << 16) | (source[at + 3]! << 24)) >>> 0
+  );
+}
+
+function wellFormed(bytes: Uint8Array): boolean {
+  try {
+    decodeUtf8(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}

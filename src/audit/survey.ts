@@ -1,0 +1,164 @@
+/**
+ * The first pass over a request: which items are actions, and what the request shows about their
+ * traces. Children come before their parents, so nothing is concluded until all was seen.
+ */
+import {
+  agentSeen,
+  type ChainResolver,
+  isAmbiguous,
+  type Names,
+  type TraceNotes,
+} from "./chains.ts";
+import type { Action, Convention, Outcome } from "./conventions/convention.ts";
+import {
+  decision,
+  DECISION_OUTCOME,
+  decisionEventName,
+  decisionOf,
+} from "./conventions/decision.ts";
+import { classify } from "./conventions/index.ts";
+import type { ActionType } from "./members.ts";
+import type { AuditPolicy, DataAccessRule } from "./policy.ts";
+import type { Attributes } from "./walk/attributes.ts";
+import type { EventItem, Item } from "./walk/items.ts";
+import { keyId } from "./walk/keys.ts";
+import type { RequestWalk } from "./walk/request-walk.ts";
+import type { View } from "./walk/view.ts";
+
+/** A pointer from one record to another about the same action. */
+export interface Relation {
+  readonly id: string;
+  readonly reason: string;
+}
+
+/** A record that will be written. */
+export interface PendingRecord {
+  readonly item: Item;
+  /** The span event that is the action, where it is not the item itself. */
+  readonly event: EventItem | undefined;
+  readonly action: Action;
+  readonly convention: Convention;
+  /** Counts the records of one item and phase. */
+  readonly ordinal: number;
+  readonly names: Names;
+  readonly trace: TraceNotes | undefined;
+  chain: number;
+  orphan: boolean;
+  ambiguous: boolean;
+  /** 32 hex digits, once it is known. */
+  id: string;
+  related: Relation[] | undefined;
+  duplicateOf: Relation[] | undefined;
+  /** What a decision on the same call in this request means for it. */
+  decided: Outcome | undefined;
+}
+
+/** The attributes that state the action: the event's, or the item's own. */
+export function attributesOf(record: PendingRecord): Attributes {
+  const { item, event, ordinal } = record;
+  if (event === undefined) return item.attributes;
+  // An item that was walked again has new event objects.
+  const current = item.events.find((candidate) => candidate.ordinal === ordinal - 1);
+  return (current ?? event).attributes;
+}
+
+const AGENT_NAME = keyId("gen_ai.agent.name");
+const AGENT_ID = keyId("gen_ai.agent.id");
+
+/** Types whose records do not show an agent by themselves. */
+const DATA_TYPES: ReadonlySet<ActionType> = new Set(["data_access", "retrieval"]);
+
+export class Survey {
+  readonly records: PendingRecord[] = [];
+  readonly #view: View;
+  readonly #chains: ChainResolver;
+  readonly #walk: RequestWalk;
+
+  constructor(walk: RequestWalk, view: View, chains: ChainResolver) {
+    this.#walk = walk;
+    this.#view = view;
+    this.#chains = chains;
+  }
+
+  run(policy: AuditPolicy): PendingRecord[] {
+    this.#walk.forEach((item) => this.#visit(item));
+    return this.#settle(policy.dataAccess);
+  }
+
+  /** @returns whether the item makes a record. */
+  #visit(item: Item): boolean {
+    const view = this.#view.use(item);
+    const trace = this.#chains.trace(item);
+    const names = this.#chains.namesOf(item, trace);
+    if (trace !== undefined && !trace.agent) {
+      trace.agent = view.has(AGENT_NAME) || view.has(AGENT_ID);
+    }
+    const before = this.records.length;
+    const signal = item.signal === "traces" ? "span" : "log";
+    const found = classify(view, signal);
+    const place = { item, names, trace };
+    for (const action of found?.actions ?? []) this.#add(place, found!.convention, action);
+    this.#decisions(place, view);
+    return this.records.length > before;
+  }
+
+  #decisions(place: Place, view: View): void {
+    const { item } = place;
+    const ownName = item.signal === "logs" && item.eventName === decisionEventName;
+    if (ownName || view.has(DECISION_OUTCOME)) this.#add(place, decision, decisionOf(view));
+    for (const event of item.events) {
+      view.use(item, event.attributes);
+      if (event.name !== decisionEventName && !view.has(DECISION_OUTCOME)) continue;
+      this.#add({ ...place, event }, decision, decisionOf(view));
+    }
+  }
+
+  #add(place: Place, convention: Convention, action: Action): void {
+    const { trace, event } = place;
+    const provesAgent =
+      !DATA_TYPES.has(action.type) && convention.name !== "otel.mcp" && action.type !== "other";
+    if (trace !== undefined && provesAgent) trace.agent = true;
+    this.records.push({
+      item: place.item,
+      event,
+      action,
+      convention,
+      // The event's place in its span, after the span's own.
+      ordinal: event === undefined ? 0 : event.ordinal + 1,
+      names: place.names,
+      trace,
+      chain: 0,
+      orphan: false,
+      ambiguous: false,
+      id: "",
+      related: undefined,
+      duplicateOf: undefined,
+      decided: undefined,
+    });
+  }
+
+  /** What could only be said after the last item. */
+  #settle(dataAccess: DataAccessRule): PendingRecord[] {
+    const kept: PendingRecord[] = [];
+    for (const record of this.records) {
+      const { trace, action, names } = record;
+      const isData = DATA_TYPES.has(action.type);
+      if (isData || record.convention.name === "otel.mcp") {
+        record.orphan = !agentSeen(trace);
+        if (isData && (dataAccess === "none" || (dataAccess === "agent" && record.orphan)))
+          continue;
+      }
+      record.chain = this.#chains.chainOf(names, trace);
+      record.ambiguous = isAmbiguous(names, trace);
+      kept.push(record);
+    }
+    return kept;
+  }
+}
+
+interface Place {
+  readonly item: Item;
+  readonly event?: EventItem;
+  readonly names: Names;
+  readonly trace: TraceNotes | undefined;
+}

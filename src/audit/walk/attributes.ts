@@ -1,0 +1,202 @@
+/** Reads KeyValue messages into columns. Attacker-controlled bytes are parsed here. */
+import { LENGTH_DELIMITED, FIXED64, VARINT, WireError, WireReader } from "../../bytes/wire.ts";
+import { attributesPerItemMax, nestingDepthMax } from "../../limits.ts";
+import { RequestError } from "../request-error.ts";
+import { ARRAY, BOOL, BYTES, Columns, EMPTY, INT, KVLIST, STRING } from "./columns.ts";
+import { layOut, type Layout } from "./layout.ts";
+import { type Shape, ShapeTree } from "./shapes.ts";
+
+/** A run of rows: the attributes of one span, event, log record, scope or resource. */
+export class Attributes {
+  readonly base: number;
+  count = 0;
+  shape: Shape | undefined;
+  #layout: Layout | undefined = undefined;
+
+  constructor(base: number, shape: Shape | undefined) {
+    this.base = base;
+    this.shape = shape;
+  }
+
+  layout(bytes: Uint8Array, columns: Columns): Layout {
+    if (this.#layout === undefined) {
+      this.#layout = this.shape === undefined ? this.#wide(bytes, columns) : this.shape.layout;
+    }
+    return this.#layout;
+  }
+
+  /** Too wide for the tree: laid out on its own. */
+  #wide(bytes: Uint8Array, columns: Columns): Layout {
+    const keys: Uint8Array[] = [];
+    for (let row = this.base; row < this.base + this.count; row++) {
+      keys.push(bytes.subarray(columns.keyStart[row], columns.keyStop[row]));
+    }
+    return layOut(keys);
+  }
+}
+
+export class AttributeReader {
+  readonly bytes: Uint8Array;
+  readonly columns: Columns = new Columns();
+  readonly shapes: ShapeTree;
+
+  constructor(bytes: Uint8Array, shapes: ShapeTree) {
+    this.bytes = bytes;
+    this.shapes = shapes;
+  }
+
+  begin(): Attributes {
+    return new Attributes(this.columns.size, this.shapes.root);
+  }
+
+  /** Appends the KeyValue in `[start, stop)` to `attributes`, which must be the last run. */
+  read(attributes: Attributes, start: number, stop: number): void {
+    const row = this.columns.add();
+    if (!this.#readPlain(row, start, stop)) this.#readAny(row, start, stop);
+    if (++attributes.count > attributesPerItemMax) {
+      throw new RequestError(
+        "too_large",
+        `more than ${attributesPerItemMax} attributes on one item`,
+      );
+    }
+    if (attributes.shape === undefined) return;
+    const { keyStart, keyStop } = this.columns;
+    attributes.shape = this.shapes.after(
+      attributes.shape,
+      this.bytes,
+      keyStart[row]!,
+      keyStop[row]!,
+    );
+  }
+
+  /** The one layout that encoders write: key, then value, each once, with short lengths. */
+  #readPlain(row: number, start: number, stop: number): boolean {
+    const bytes = this.bytes;
+    if (stop - start < 4 || bytes[start] !== 0x0a) return false;
+    const keyStop = start + 2 + bytes[start + 1]!;
+    if (bytes[start + 1]! > 127 || keyStop + 2 > stop || bytes[keyStop] !== 0x12) return false;
+    const valueStart = lengthEnd(bytes, keyStop + 1, stop);
+    if (valueStart < 0) return false;
+    const { columns } = this;
+    columns.keyStart[row] = start + 2;
+    columns.keyStop[row] = keyStop;
+    const tag = bytes[valueStart];
+    if (tag === 0x0a) {
+      const textStart = lengthEnd(bytes, valueStart + 1, stop);
+      if (textStart < 0) return false;
+      columns.kind[row] = STRING;
+      columns.valueStart[row] = textStart;
+      columns.valueStop[row] = stop;
+      return true;
+    }
+    if (tag !== 0x18 && tag !== 0x10) return false;
+    if (varintEnd(bytes, valueStart + 1, stop) !== stop) return false;
+    columns.kind[row] = tag === 0x18 ? INT : BOOL;
+    columns.valueStart[row] = valueStart + 1;
+    columns.valueStop[row] = stop;
+    return true;
+  }
+
+  #readAny(row: number, start: number, stop: number): void {
+    const { columns } = this;
+    columns.keyStart[row] = columns.keyStop[row] = start;
+    let valueStart = start;
+    let valueStop = start;
+    const reader = new WireReader(this.bytes, start, stop);
+    while (reader.next()) {
+      if (reader.wireType !== LENGTH_DELIMITED) continue;
+      if (reader.field === 1) {
+        columns.keyStart[row] = reader.start;
+        columns.keyStop[row] = reader.stop;
+      } else if (reader.field === 2) [valueStart, valueStop] = [reader.start, reader.stop];
+    }
+    this.#readValue(row, valueStart, valueStop);
+  }
+
+  #readValue(row: number, start: number, stop: number): void {
+    const reader = new WireReader(this.bytes, start, stop);
+    readAnyValue(reader);
+    this.columns.kind[row] = found.kind;
+    this.columns.valueStart[row] = found.start;
+    this.columns.valueStop[row] = found.stop;
+    if (found.kind === ARRAY || found.kind === KVLIST) {
+      checkNested(new WireReader(this.bytes, found.start, found.stop), found.kind, 1);
+    }
+  }
+}
+
+/** What `readAnyValue` found: one object, because values are read by the million. */
+export const found = { kind: EMPTY, start: 0, stop: 0 };
+
+const WIRE_TYPES: readonly number[] = [
+  -1,
+  LENGTH_DELIMITED,
+  VARINT,
+  VARINT,
+  FIXED64,
+  LENGTH_DELIMITED,
+  LENGTH_DELIMITED,
+  LENGTH_DELIMITED,
+];
+
+/** Of the fields of a oneof the last counts. Leaves its answer in `found`. */
+export function readAnyValue(reader: WireReader): void {
+  found.kind = EMPTY;
+  found.start = found.stop = reader.position;
+  while (reader.next()) {
+    if (reader.field > BYTES || WIRE_TYPES[reader.field] !== reader.wireType) continue;
+    found.kind = reader.field;
+    found.start = reader.start;
+    found.stop = reader.stop;
+  }
+}
+
+/** @throws WireError where something inside is malformed or nested too deep. */
+function checkNested(reader: WireReader, kind: number, depth: number): void {
+  if (depth > nestingDepthMax) {
+    throw new WireError(
+      "too_deep",
+      `values nested deeper than ${nestingDepthMax}`,
+      reader.position,
+    );
+  }
+  while (reader.next()) {
+    if (reader.field !== 1 || reader.wireType !== LENGTH_DELIMITED) continue;
+    if (kind === ARRAY) checkValue(reader.message(), depth);
+    else {
+      const pair = reader.message();
+      while (pair.next()) {
+        if (pair.field === 2 && pair.wireType === LENGTH_DELIMITED)
+          checkValue(pair.message(), depth);
+      }
+    }
+  }
+}
+
+function checkValue(value: WireReader, depth: number): void {
+  while (value.next()) {
+    if (value.wireType !== LENGTH_DELIMITED) continue;
+    if (value.field === ARRAY || value.field === KVLIST) {
+      checkNested(value.message(), value.field, depth + 1);
+    }
+  }
+}
+
+/** Where the payload begins whose length varint is at `at`, if it fills up to `stop`; else -1. */
+function lengthEnd(bytes: Uint8Array, at: number, stop: number): number {
+  const first = bytes[at]!;
+  if (first < 0x80) return at + 1 + first === stop ? at + 1 : -1;
+  const second = bytes[at + 1]!;
+  if (second < 0x80) {
+    return at + 2 + (first & 0x7f) + second * 128 === stop ? at + 2 : -1;
+  }
+  return -1;
+}
+
+function varintEnd(bytes: Uint8Array, at: number, stop: number): number {
+  const limit = Math.min(stop, at + 10);
+  for (let position = at; position < limit; position++) {
+    if (bytes[position]! < 0x80) return position + 1;
+  }
+  return -1;
+}

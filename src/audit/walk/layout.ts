@@ -1,0 +1,55 @@
+/**
+ * What a sequence of attribute keys means, worked out once per distinct sequence: where each known
+ * key stands, and in which order the rest is written. Instrumentations send few sequences, so spans
+ * of one kind share a layout and nothing is sorted or looked up per span.
+ */
+import { canonicalize } from "../../bytes/canonical-json.ts";
+import { decodeUtf8Lossy, encodeUtf8 } from "../../bytes/utf8.ts";
+import type { Plan } from "../plan.ts";
+import { knownKeyCount, knownKeyId } from "./keys.ts";
+
+export interface Layout {
+  /** By key number: the position of its first copy, or -1. */
+  readonly positions: Int32Array;
+  /** Positions of the first copy of every key, in canonical order of the keys. */
+  readonly order: Int32Array;
+  /** Positions of further copies, in canonical order of the keys, then as they came. */
+  readonly repeated: Int32Array;
+  /** By position: the key as JSON text in UTF-8. */
+  readonly names: readonly Uint8Array[];
+  /** Some key is not UTF-8. */
+  readonly coerced: boolean;
+  /** Plans of recipes over this layout, by recipe number. */
+  readonly plans: (Plan | undefined)[];
+  /** Numbers of the conventions that one of the keys calls for, per signal; filled when asked. */
+  readonly conventions: { span?: readonly number[]; log?: readonly number[] };
+}
+
+export function layOut(keys: readonly Uint8Array[]): Layout {
+  const texts = keys.map((key) => decodeUtf8Lossy(key));
+  const positions = new Int32Array(knownKeyCount()).fill(-1);
+  const sorted = texts.map((_, position) => position);
+  // Stable, so copies of one key stay in the order they came. By UTF-16 code units (RFC 8785).
+  sorted.sort((a, b) => (texts[a]! < texts[b]! ? -1 : texts[a]! > texts[b]! ? 1 : a - b));
+  const order: number[] = [];
+  const repeated: number[] = [];
+  for (const [rank, position] of sorted.entries()) {
+    const first = rank === 0 || texts[sorted[rank - 1]!] !== texts[position];
+    (first ? order : repeated).push(position);
+    const id = knownKeyId(texts[position]!);
+    if (first && id >= 0 && id < positions.length) positions[id] = position;
+  }
+  return {
+    positions,
+    order: Int32Array.from(order),
+    repeated: Int32Array.from(repeated),
+    names: texts.map((text) => encodeUtf8(canonicalize(text))),
+    coerced: texts.some((text, at) => text.includes("\ufffd") && !sameBytes(text, keys[at]!)),
+    plans: [],
+    conventions: {},
+  };
+}
+
+function sameBytes(text: string, bytes: Uint8Array): boolean {
+  return Buffer.compare(encodeUtf8(text), bytes) === 0;
+}
