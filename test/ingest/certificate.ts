@@ -87,5 +87,5 @@ function pem(der: Buffer): string {
 }
 
 function pemOf(key: KeyObject): string {
-  return key.export({ type: "pkcs8", format: "pem" }) as string;
+  return key.export({ type: "pkcs8", format: "pem" });
 }

@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect, type PeerCertificate } from "node:tls";
+import { connect } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import { expect, onTestFinished, test } from "vitest";
 import type { TlsFiles } from "../../src/ingest/tls-files.ts";
@@ -81,7 +81,7 @@ test("mTLS: a certificate of the authority proves the sender, others do not get 
 function servedName(port: number, protocols: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, ca: authority.certificate, ALPNProtocols: protocols }, () => {
-      const { subject } = socket.getPeerCertificate() as PeerCertificate;
+      const { subject } = socket.getPeerCertificate();
       socket.destroy();
       resolve(String(subject.CN));
     });
