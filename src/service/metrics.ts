@@ -154,13 +154,15 @@ function stateGauges(registry: Registry): (state: SidecarState) => void {
 function ledgerGauges(registry: Registry): (state: SidecarState) => void {
   const stateOf = gauge(registry, "spanseal_ledger_state", "1 for the ledger's state.", "state");
   const size = gauge(registry, "spanseal_ledger_records", "Size of the log: the next index.");
-  const bytes = gauge(registry, "spanseal_ledger_bytes", "Bytes of the ledger's segments.");
+  const chains = gauge(registry, "spanseal_ledger_chains", "Chains of the ledger.");
+  const queued = gauge(registry, "spanseal_commit_queue_bytes", "Bytes that wait for a commit.");
   return ({ ledger }) => {
     for (const name of ["open", "recovering", "stopped", "closed"]) {
       stateOf(ledger.state === name ? 1 : 0, name);
     }
     size(ledger.size);
-    bytes(ledger.bytes);
+    chains(ledger.chainCount);
+    queued(ledger.queuedBytes);
   };
 }
 

@@ -12,8 +12,8 @@ import type { Config } from "./config/model.ts";
 
 export interface PolicyOptions {
   readonly config: Config;
-  readonly keys: KeyRing;
-  randomBytes(count: number): Uint8Array;
+  readonly keys: Pick<KeyRing, "pepper" | "fingerprintKey">;
+  readonly randomBytes: (count: number) => Uint8Array;
 }
 
 /** @throws RuleError; the configuration check has found it before. */

@@ -9,8 +9,12 @@ export interface LedgerState {
   readonly origin: string;
   /** Number of records. */
   readonly size: number;
-  /** Bytes of the segment files. */
-  readonly bytes: number;
+  readonly chainCount: number;
+  /** Requests that wait for their commit, and their bytes. */
+  readonly queuedRequests: number;
+  readonly queuedBytes: number;
+  /** Size that the newest local checkpoint covers. */
+  readonly checkpointSize: number;
 }
 
 export interface ForwardState {

@@ -21,11 +21,13 @@ const traces: SignalStatus = {
   skipped: 0,
 };
 
+const idle = { chainCount: 2, queuedRequests: 0, queuedBytes: 0, checkpointSize: 10 };
+
 const state: SidecarState = {
   pid: 1,
   startedAt: "2026-11-21T00:00:00.000Z",
   draining: false,
-  ledger: { state: "open", directory: "/l", origin: "o/1", size: 12, bytes: 3456 },
+  ledger: { state: "open", directory: "/l", origin: "o/1", size: 12, ...idle },
   publish: {
     bucket: "/b",
     publishedSize: 10,

@@ -1,0 +1,33 @@
+/** The audit policy for commands that show what it would do, with or without the operator's keys. */
+import { randomBytes } from "node:crypto";
+import type { AuditPolicy } from "../audit/policy.ts";
+import { nodeFiles } from "../ledger/files.ts";
+import { KeyError, openKeys } from "../ledger/keys.ts";
+import type { KeyRing } from "../ledger/keys.ts";
+import { auditPolicy } from "../service/policy.ts";
+import { locate } from "./locate.ts";
+import type { LocationOptions } from "./locate.ts";
+import { say } from "./output.ts";
+
+/**
+ * The policy of the configuration. Where there is no key folder yet, tokens and hashes are made
+ * with a key of this run, and stderr says so.
+ */
+export async function locateAuditPolicy(options: LocationOptions): Promise<AuditPolicy> {
+  const { config } = locate(options);
+  const keys = await openPepper(config.keys.directory);
+  return auditPolicy({ config, keys, randomBytes });
+}
+
+async function openPepper(directory: string): Promise<Pick<KeyRing, "pepper" | "fingerprintKey">> {
+  try {
+    return await openKeys(directory, { files: nodeFiles, randomBytes }, { create: false });
+  } catch (error) {
+    if (!(error instanceof KeyError) || error.code !== "missing") throw error;
+    say(`note: no keys in ${directory}: tokens and hashes are made with a key of this run only\n`);
+    return {
+      pepper: { id: "dry-run", key: randomBytes(32) },
+      fingerprintKey: randomBytes(32),
+    };
+  }
+}

@@ -1,0 +1,97 @@
+/** How a command ends: what it prints when it fails, and its exit code. */
+import { CommanderError } from "commander";
+import { KeyError } from "../ledger/keys.ts";
+import { LedgerError } from "../ledger/ledger-error.ts";
+import { ReceiverError } from "../ingest/receiver-error.ts";
+import { ConfigError } from "../service/config.ts";
+import { formatProblem } from "../service/config/problems.ts";
+import { ControlError } from "../service/control-error.ts";
+
+/** What the caller learns from the exit code. */
+export const exitCodes = {
+  yes: 0,
+  /** Broken, not found, failed. */
+  no: 1,
+  /** Bad usage, no trusted public key, a key is missing. */
+  cannotTell: 2,
+  refused: 3,
+} as const;
+
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+/** A failure with its remedy. */
+export class CommandError extends Error {
+  override name = "CommandError";
+  readonly hint: string;
+  readonly exitCode: ExitCode;
+
+  constructor(message: string, options: { hint: string; exitCode: ExitCode; cause?: unknown }) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.hint = options.hint;
+    this.exitCode = options.exitCode;
+  }
+}
+
+export interface Failure {
+  readonly exitCode: ExitCode;
+  /** Pairs of what is wrong and what to do. */
+  readonly complaints: readonly Complaint[];
+}
+
+export interface Complaint {
+  readonly error: string;
+  readonly hint: string;
+}
+
+/** The lines of a failure for stderr, `error:` then `hint:`. */
+export function formatFailure(failure: Failure): string {
+  return failure.complaints.map(({ error, hint }) => `error: ${error}\nhint: ${hint}\n`).join("");
+}
+
+/** What an error of any layer means to the person at the terminal. */
+export function explainFailure(error: unknown): Failure {
+  if (error instanceof CommandError) return failure(error.exitCode, error.message, error.hint);
+  if (error instanceof ConfigError) return configFailure(error);
+  if (error instanceof CommanderError) return usageFailure(error);
+  if (error instanceof KeyError) return withRemedy(error, exitCodes.cannotTell, keyHint);
+  if (error instanceof LedgerError) return withRemedy(error, exitCodes.refused, ledgerHint);
+  if (error instanceof ReceiverError) return withRemedy(error, exitCodes.cannotTell, receiverHint);
+  if (error instanceof ControlError) return failure(exitCodes.no, error.message, controlHint);
+  return failure(exitCodes.no, messageOf(error), unexpectedHint);
+}
+
+const keyHint = "check the folder given by --keys or keys.directory, and who may read it";
+const ledgerHint = "check the folder given by --data or ledger.directory";
+const receiverHint = "check receivers.otlp.protocols in the configuration";
+const controlHint = "ask the sidecar with spanseal status, and read its log";
+const unexpectedHint = "run the command again with --help, and read the log of the sidecar";
+
+function failure(exitCode: ExitCode, error: string, hint: string): Failure {
+  return { exitCode, complaints: [{ error, hint }] };
+}
+
+function configFailure(error: ConfigError): Failure {
+  const complaints = error.problems.map((problem) => ({
+    error: formatProblem(error.file, problem),
+    hint: problem.hint,
+  }));
+  return { exitCode: exitCodes.cannotTell, complaints };
+}
+
+function usageFailure(error: CommanderError): Failure {
+  const [message = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
+  const hint = suggestion?.replace(/^\((.*)\)$/, "$1") ?? "run spanseal --help";
+  return failure(exitCodes.cannotTell, message, hint);
+}
+
+/** Our own messages say what is wrong, then what to do after the last colon or semicolon. */
+function withRemedy(error: Error, exitCode: ExitCode, fallback: string): Failure {
+  const split = /^(.*\S)[:;] ([^:;]{12,})$/s.exec(error.message);
+  return split === null || error.cause !== undefined
+    ? failure(exitCode, error.message, fallback)
+    : failure(exitCode, split[1]!, split[2]!);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

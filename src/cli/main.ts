@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+/** The command line: one file per command, registered here. */
+import { Command, CommanderError } from "commander";
+import { explainFailure, formatFailure } from "./errors.ts";
+import { say } from "./output.ts";
+import { register as registerConfig } from "./config.ts";
+import { register as registerKeys } from "./keys.ts";
+import { register as registerPublish } from "./publish.ts";
+import { register as registerServe } from "./serve.ts";
+import { register as registerStatus } from "./status.ts";
+
+const examples = `
+Examples:
+  spanseal serve                              receive on 127.0.0.1:4317 and :4318, everything at its default
+  spanseal serve --config spanseal.yaml       the same with a configuration file
+  spanseal status                             what the sidecar is doing
+  spanseal keys public                        the public key to give to an auditor
+
+Exit codes: 0 yes, 1 no (broken, not found, failed), 2 cannot tell (bad usage, a key is missing),
+3 refused. Data goes to stdout, messages to stderr.
+`;
+
+function createProgram(): Command {
+  const program = new Command("spanseal")
+    .description("Audit sidecar for AI agents: OTLP in, a verifiable audit log on disk.")
+    .addHelpText("after", examples)
+    .showSuggestionAfterError(true)
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride();
+  registerServe(program);
+  registerStatus(program);
+  registerPublish(program);
+  registerKeys(program);
+  registerConfig(program);
+  return program;
+}
+
+async function main(): Promise<void> {
+  try {
+    await createProgram().parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return;
+    const failure = explainFailure(error);
+    if (failure.complaints.length > 0) say(formatFailure(failure));
+    process.exitCode = failure.exitCode;
+  }
+}
+
+await main();

@@ -1,0 +1,55 @@
+/** `spanseal serve` */
+import type { Command } from "commander";
+import { agentEnvironment, formatBanner } from "../service/banner.ts";
+import { serveUntilSignal } from "../service/lifecycle.ts";
+import { openLog } from "../service/log.ts";
+import { locate, withLocation } from "./locate.ts";
+import type { LocationOptions } from "./locate.ts";
+import { printJson, say } from "./output.ts";
+
+export function register(program: Command): void {
+  withLocation(program.command("serve"))
+    .description("run the sidecar until SIGTERM or SIGINT")
+    .addHelpText(
+      "after",
+      `
+Without a configuration it receives OTLP on 127.0.0.1:4317 (gRPC) and 127.0.0.1:4318 (HTTP), keeps
+ledger and bucket in ./spanseal-data and keys in ./spanseal-keys, and forwards to nobody.
+
+--json prints one line on stdout when the sidecar is ready: its addresses, folders and public key.
+
+Examples:
+  spanseal serve
+  spanseal serve --config /etc/spanseal/spanseal.yaml
+  spanseal serve --data /var/lib/spanseal --keys /etc/spanseal/keys
+`,
+    )
+    .action(serve);
+}
+
+async function serve(options: LocationOptions): Promise<void> {
+  const loaded = locate(options);
+  const { config } = loaded;
+  // Loaded here, so that the other commands start without receivers and clients.
+  const { openSidecar } = await import("../service/compose.ts");
+  const processLog = openLog(config.service.telemetry.logs.level);
+  await serveUntilSignal(processLog, async () => {
+    const sidecar = await openSidecar(loaded, processLog.log);
+    const state = sidecar.state();
+    if (options.json === true) {
+      printJson({
+        ready: true,
+        pid: process.pid,
+        endpoints: state.endpoints,
+        ledger: state.ledger.directory,
+        bucket: state.publish.bucket,
+        keys: config.keys.directory,
+        public_key: state.publicKey,
+        environment: agentEnvironment(config, state),
+      });
+    } else {
+      say(formatBanner({ config, state, keysCreated: sidecar.keysCreated }));
+    }
+    return sidecar;
+  });
+}

@@ -1,0 +1,163 @@
+/** The whole sidecar: what it opens, in which order, and how it ends. */
+import { setTimeout as delay } from "node:timers/promises";
+import { openKeys, publicVkeys } from "../ledger/keys.ts";
+import { startReceivers } from "../ingest/receivers.ts";
+import type { IngestLogEntry, Receivers } from "../ingest/receivers.ts";
+import { systemClock } from "../ledger/clock.ts";
+import { nodeFiles } from "../ledger/files.ts";
+import { drainReceiversMsMax, drainSinkMsMax } from "../limits.ts";
+import type { LoadedConfig } from "./config.ts";
+import type { Config } from "./config/model.ts";
+import { formatEndpoint } from "./config/values.ts";
+import { controlHandlers } from "./control-commands.ts";
+import { openControlSocket } from "./control-socket.ts";
+import type { ControlSocket } from "./control-socket.ts";
+import { keyFolder, openCore } from "./core.ts";
+import type { Core } from "./core.ts";
+import { requestHandler } from "./handler.ts";
+import type { Log } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
+import type { Metrics } from "./metrics.ts";
+import { startOperations } from "./operations.ts";
+import type { Operations } from "./operations.ts";
+import { auditPolicy, digestPolicy, policyChange, rememberPolicy } from "./policy.ts";
+import { pooledRandomBytes } from "./random.ts";
+import { receiverOptions } from "./receiving.ts";
+import { sinkName } from "./sink.ts";
+import type { SidecarState } from "./state.ts";
+
+export interface Sidecar {
+  /** True where this start created the keys. */
+  readonly keysCreated: boolean;
+  state(): SidecarState;
+  /** Stops receiving, then ends log, bucket and sink in the order that loses nothing. */
+  close(): Promise<void>;
+}
+
+/** What is open so far; `close` ends it in the opposite order. */
+interface Opened {
+  core?: Core;
+  receivers?: Receivers;
+  operations?: Operations;
+  control?: ControlSocket;
+  draining: boolean;
+}
+
+/** @throws an error of any layer that says what to do; then nothing is left open. */
+export async function openSidecar({ config }: LoadedConfig, log: Log): Promise<Sidecar> {
+  const startedAt = new Date().toISOString();
+  const keys = await openKeys(config.keys.directory, keyFolder, { create: true });
+  const policy = auditPolicy({ config, keys, randomBytes: pooledRandomBytes() });
+  const opened: Opened = { draining: false };
+  const core = await openCore({ config, log, keys, redaction: policy.redaction });
+  opened.core = core;
+  const observe = (): SidecarState => stateOf(config, core, { opened, startedAt });
+  const metrics = createMetrics(observe);
+  try {
+    await recordPolicy(config, core, policy.redaction.off);
+    core.forwarder?.start();
+    core.publisher.start();
+    const handler = requestHandler({ core, policy, metrics });
+    opened.receivers = await startReceivers(receiving(config, { log, metrics }), handler);
+    opened.operations = await startOperations({
+      endpoint: config.operations.endpoint,
+      observe,
+      metrics,
+    });
+    opened.control = await openControlSocket(
+      core.ledger.directory,
+      controlHandlers({ core, observe }),
+    );
+  } catch (error) {
+    await close(opened);
+    throw error;
+  }
+  return { keysCreated: keys.created, state: observe, close: () => close(opened) };
+}
+
+interface Telling {
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+function receiving(
+  config: Config,
+  { log, metrics }: Telling,
+): Parameters<typeof startReceivers>[0] {
+  return {
+    ...receiverOptions(config),
+    now: () => systemClock.wallUnixNano(),
+    log: ({ level, message, cause, ...fields }: IngestLogEntry) =>
+      log[level](cause === undefined ? fields : { ...fields, error: cause }, message),
+    onRequest: (event) => metrics.request(event),
+  };
+}
+
+/** What an auditor must know of the rules from here on, as the first records of a start. */
+async function recordPolicy(config: Config, core: Core, redactionOff: boolean): Promise<void> {
+  const { ledger, keys } = core;
+  const current = digestPolicy(config, keys.pepper.id);
+  const change = await policyChange(ledger.directory, current, nodeFiles);
+  if (change !== undefined) {
+    await ledger.appendControl({ kind: "policy_changed", members: change });
+    await rememberPolicy(ledger.directory, current, nodeFiles);
+  }
+  if (!redactionOff) return;
+  const reason = "configured: redaction has no packs and no rules, phi no tables";
+  await ledger.appendControl({ kind: "redaction_off", members: { reason } });
+}
+
+function stateOf(
+  config: Config,
+  { ledger, publisher, forwarder, keys }: Core,
+  { opened, startedAt }: { readonly opened: Opened; readonly startedAt: string },
+): SidecarState {
+  const { state, reason, size, chainCount, queuedRequests, queuedBytes, checkpointSize } =
+    ledger.status();
+  const sink = sinkName(config);
+  return {
+    pid: process.pid,
+    startedAt,
+    draining: opened.draining,
+    ledger: {
+      state,
+      reason,
+      directory: ledger.directory,
+      origin: ledger.origin,
+      size,
+      chainCount,
+      queuedRequests,
+      queuedBytes,
+      checkpointSize,
+    },
+    publish: publisher.status(),
+    ...(sink === undefined || forwarder === undefined
+      ? {}
+      : { forward: { sink, signals: forwarder.status() } }),
+    endpoints: endpointsOf(opened),
+    publicKey: publicVkeys(ledger.origin, keys).at(-1) ?? "",
+  };
+}
+
+function endpointsOf({ receivers, operations }: Opened): Record<string, string> {
+  const named: Record<string, string> = {};
+  for (const name of ["grpc", "http"] as const) {
+    const bound = receivers?.[name];
+    if (bound === undefined) continue;
+    named[name] = formatEndpoint({ host: bound.address, port: bound.port });
+  }
+  if (operations !== undefined) named["operations"] = formatEndpoint(operations.endpoint);
+  return named;
+}
+
+async function close(opened: Opened): Promise<void> {
+  opened.draining = true;
+  await opened.receivers?.close(drainReceiversMsMax);
+  await opened.control?.close();
+  await opened.core?.close(drainSinkMsMax);
+  // Last, so that health and readiness can be watched to the end.
+  await Promise.race([
+    opened.operations?.close(),
+    delay(drainSinkMsMax, undefined, { ref: false }),
+  ]);
+}

@@ -1,0 +1,70 @@
+/** What a running sidecar does for the command line, and what a command does by itself. */
+import { addChainKey, addLogKey, publicVkeys } from "../ledger/keys.ts";
+import type { KeyRing } from "../ledger/keys.ts";
+import type { JsonValue } from "../bytes/canonical-json.ts";
+import { toHex } from "../bytes/hex.ts";
+import { keyName } from "../ledger/chain.ts";
+import { parseCheckpoint } from "../ledger/checkpoint.ts";
+import type { ControlHandlers } from "./control-socket.ts";
+import { keyFolder } from "./core.ts";
+import type { Core } from "./core.ts";
+import type { SidecarState } from "./state.ts";
+
+export interface CommandParts {
+  readonly core: Core;
+  readonly observe?: () => SidecarState;
+}
+
+/** By name; the same for the control socket and for a command without a sidecar. */
+export function controlHandlers({ core, observe }: CommandParts): ControlHandlers {
+  const keys = { current: core.keys };
+  return new Map<string, (argument: JsonValue) => Promise<JsonValue>>([
+    ["status", async () => JSON.parse(JSON.stringify(observe?.() ?? null)) as JsonValue],
+    ["publish", () => publish(core)],
+    ["rotate", (argument) => rotate(core, keys, whichKey(argument))],
+  ]);
+}
+
+async function publish({ publisher }: Core): Promise<JsonValue> {
+  const { size, note } = await publisher.publishNow();
+  const { root } = parseCheckpoint(note);
+  return { size, root: toHex(root), bucket: publisher.status().bucket };
+}
+
+type KeyKind = "chain" | "log";
+
+function whichKey(argument: JsonValue): KeyKind {
+  const which = typeof argument === "object" && argument !== null ? argument : {};
+  const kind = "which" in which ? which.which : undefined;
+  if (kind === "chain" || kind === "log") return kind;
+  throw new Error("expected which key to rotate: chain or log");
+}
+
+/**
+ * The new key is on disk before the record that names it; where the record cannot be written, the
+ * key is there unused, and the next rotation or start goes over to it.
+ */
+async function rotate(
+  { ledger }: Core,
+  keys: { current: KeyRing },
+  kind: KeyKind,
+): Promise<JsonValue> {
+  const before = keys.current;
+  const add = kind === "chain" ? addChainKey : addLogKey;
+  const after = await add(before.directory, keyFolder);
+  const { index } = await (kind === "chain"
+    ? ledger.rotateChainKey(after)
+    : ledger.rotateLogKey(after));
+  keys.current = after;
+  return {
+    index,
+    from: nameOf(kind, ledger.origin, before),
+    to: nameOf(kind, ledger.origin, after),
+  };
+}
+
+function nameOf(kind: KeyKind, origin: string, keys: KeyRing): string {
+  if (kind === "log") return publicVkeys(origin, keys).at(-1) ?? "";
+  const key = keys.chainKey(keys.chainEpoch);
+  return key === undefined ? "" : keyName(keys.chainEpoch, key);
+}

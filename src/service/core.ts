@@ -1,0 +1,191 @@
+/**
+ * Ledger, spool and bucket of one configuration, opened together: what both the sidecar and a
+ * command that works on the ledger itself stand on.
+ */
+import { randomBytes } from "node:crypto";
+import { resolve } from "node:path";
+import type { RedactionPolicy } from "../audit/redact/policy.ts";
+import { openForwarder } from "../forward/forwarder.ts";
+import type { Forwarder } from "../forward/forwarder.ts";
+import type { ForwarderOptions } from "../forward/options.ts";
+import { systemClock } from "../ledger/clock.ts";
+import { nodeFiles } from "../ledger/files.ts";
+import type { CommitFollower } from "../ledger/follower.ts";
+import type { KeyFolder, KeyRing } from "../ledger/keys.ts";
+import { openLedger } from "../ledger/ledger.ts";
+import type { KnownSize, Ledger } from "../ledger/ledger.ts";
+import { BucketError } from "../publish/bucket/bucket.ts";
+import type { Bucket } from "../publish/bucket/bucket.ts";
+import { directoryBucket } from "../publish/bucket/directory.ts";
+import { openPublisher, readBucketEvidence } from "../publish/publisher.ts";
+import type { Publisher } from "../publish/publisher.ts";
+import type { Config } from "./config/model.ts";
+import type { Log } from "./log.ts";
+import { forwarderOptions } from "./sink.ts";
+import type { SinkParts } from "./sink.ts";
+import { version } from "./version.ts";
+
+export const keyFolder: KeyFolder = { files: nodeFiles, randomBytes };
+
+export interface Core {
+  readonly keys: KeyRing;
+  readonly ledger: Ledger;
+  readonly publisher: Publisher;
+  readonly forwarder: Forwarder | undefined;
+  /**
+   * Lets the sending under way end, closes the log with its last signed root, and publishes that.
+   */
+  close(graceMs: number): Promise<void>;
+}
+
+export interface CoreOptions {
+  readonly config: Config;
+  readonly log: Log;
+  readonly keys: KeyRing;
+  readonly redaction: RedactionPolicy;
+}
+
+/**
+ * Locks the ledger first; then bucket and spool are asked what they know of the log, so that a
+ * shorter one is found before anything is appended; then the log is recovered, the spool cut back
+ * to it, and `opened` written.
+ *
+ * @throws LedgerError, ForwardError, PublishError saying what to do
+ */
+export async function openCore(options: CoreOptions): Promise<Core> {
+  const { config, log, keys } = options;
+  const bucket = directoryBucket(config.publish.bucket, nodeFiles);
+  const spool = new SpoolOpening({
+    ...options,
+    appendControl: (control) => ledger.appendControl(control),
+  });
+  const ledger: Ledger = await openLedger({
+    directory: config.ledger.directory,
+    origin: config.ledger.origin,
+    keys,
+    files: nodeFiles,
+    clock: systemClock,
+    randomBytes,
+    ...(spool.isConfigured ? { follower: spool } : {}),
+    opened: {
+      mode: config.compliance.mode,
+      publishTargets: [resolve(config.publish.bucket)],
+      sealIntervalMs: config.publish.interval,
+      softwareVersion: version,
+    },
+    bounds: {
+      segmentBytesMax: config.ledger.segment.max_size,
+      segmentAgeMsMax: config.ledger.segment.max_age,
+    },
+    evidence: async (origin) => [
+      ...(await bucketEvidence(bucket, origin, log)),
+      ...(await spool.open()),
+    ],
+    onStateChange: (state, reason) => {
+      const level = state === "open" || state === "closed" ? "info" : "error";
+      log[level]({ state, reason }, "the ledger's state changed");
+    },
+    onCheckpointError: (error) => log.error({ error }, "no local checkpoint could be made"),
+  });
+  reportStart(ledger, log);
+  const publisher = await openPublisherOf({ config, log, ledger, bucket });
+  return {
+    keys,
+    ledger,
+    publisher,
+    forwarder: spool.forwarder,
+    async close(graceMs) {
+      await spool.forwarder?.close(graceMs);
+      await ledger.close();
+      await publisher.close();
+    },
+  };
+}
+
+async function bucketEvidence(bucket: Bucket, origin: string, log: Log): Promise<KnownSize[]> {
+  try {
+    const evidence = await readBucketEvidence(bucket, origin);
+    return evidence === undefined ? [] : [{ source: `bucket ${bucket.location}`, ...evidence }];
+  } catch (error) {
+    // Ingestion does not depend on the bucket; publishing compares again when it is back.
+    if (!(error instanceof BucketError) || error.code !== "unreachable") throw error;
+    log.warn({ error }, "the bucket cannot be asked what it knows of the log");
+    return [];
+  }
+}
+
+function reportStart(ledger: Ledger, log: Log): void {
+  const { start, size, boot } = ledger.status();
+  if (start.isFirst) log.info({ directory: ledger.directory }, "created the ledger");
+  else if (start.isClean) log.info({ size, boot }, "opened the ledger");
+  else {
+    const { setAsideBytes } = start;
+    log.warn({ size, boot, setAsideBytes }, "recovered the ledger after an unclean end");
+  }
+}
+
+interface Publishing {
+  readonly config: Config;
+  readonly log: Log;
+  readonly ledger: Ledger;
+  readonly bucket: Bucket;
+}
+
+async function openPublisherOf({ config, log, ledger, bucket }: Publishing): Promise<Publisher> {
+  const { interval, every_records: everyRecords, max_lag: maxLagMs } = config.publish;
+  try {
+    return await openPublisher({
+      ledger,
+      bucket,
+      files: nodeFiles,
+      clock: systemClock,
+      intervalMs: interval,
+      everyRecords,
+      ...(maxLagMs === undefined ? {} : { maxLagMs }),
+      onChange: (error) =>
+        error === undefined
+          ? log.info("publishing works again")
+          : log.error({ error }, "publishing failed"),
+    });
+  } catch (error) {
+    await ledger.close("bucket and ledger do not belong together");
+    throw error;
+  }
+}
+
+/** The forwarder as the ledger's follower, opened only when the ledger is locked. */
+class SpoolOpening implements CommitFollower {
+  readonly #options: ForwarderOptions | undefined;
+  forwarder: Forwarder | undefined;
+
+  constructor(parts: SinkParts) {
+    this.#options = forwarderOptions(parts);
+  }
+
+  get isConfigured(): boolean {
+    return this.#options !== undefined;
+  }
+
+  /** @returns what the spool knows of the log. */
+  async open(): Promise<KnownSize[]> {
+    if (this.#options === undefined) return [];
+    this.forwarder = await openForwarder(this.#options);
+    return [{ source: `spool ${this.#options.directory}`, size: this.forwarder.knownSize }];
+  }
+
+  async recover(size: number): Promise<void> {
+    await this.forwarder?.recover(size);
+  }
+
+  async stage(...staged: Parameters<CommitFollower["stage"]>): Promise<void> {
+    await this.forwarder?.stage(...staged);
+  }
+
+  committed(size: number): void {
+    this.forwarder?.committed(size);
+  }
+
+  async rollBack(group: number): Promise<void> {
+    await this.forwarder?.rollBack(group);
+  }
+}

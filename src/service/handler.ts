@@ -1,0 +1,53 @@
+/** One received request, from its bytes to its durable records. */
+import type { AuditPolicy } from "../audit/policy.ts";
+import { prepare } from "../audit/prepare.ts";
+import type { TelemetryRequest } from "../audit/request.ts";
+import { TraceMemory } from "../audit/trace-memory.ts";
+import { Refusal } from "../ingest/refusal.ts";
+import type { Core } from "./core.ts";
+import type { Metrics } from "./metrics.ts";
+
+export interface HandlerParts {
+  readonly core: Pick<Core, "ledger" | "publisher" | "forwarder">;
+  readonly policy: AuditPolicy;
+  readonly metrics: Pick<Metrics, "commit">;
+}
+
+/**
+ * Resolves when every record of the request is durable and its forward copy is spooled. Rejects
+ * with what `ingest/status.ts` turns into an answer; then nothing of the request is forwarded.
+ */
+export function requestHandler({
+  core,
+  policy,
+  metrics,
+}: HandlerParts): (request: TelemetryRequest) => Promise<void> {
+  const memory = new TraceMemory();
+  return async (request) => {
+    refuseIfUnready(core);
+    const batch = prepare(request, policy, memory);
+    const admission = core.forwarder?.admit(request.signal, batch.forward.length);
+    const started = performance.now();
+    try {
+      const { appended, repeated, conflicts } = await core.ledger.append(batch);
+      metrics.commit({
+        recorded: appended,
+        repeated,
+        conflicts,
+        redactionsByClass: batch.statistics.redactionsByClass,
+        seconds: (performance.now() - started) / 1000,
+      });
+    } finally {
+      admission?.release();
+    }
+  };
+}
+
+/** Before the work of preparing, which would be in vain. */
+function refuseIfUnready({ ledger, publisher }: HandlerParts["core"]): void {
+  const lag = publisher.refuses();
+  if (lag !== undefined) throw new Refusal("unavailable", "the audit log cannot be anchored", lag);
+  const { state, reason } = ledger.status();
+  if (state === "open" && reason === undefined) return;
+  throw new Refusal("unavailable", "the audit log cannot be written", new Error(reason ?? state));
+}

@@ -1,0 +1,50 @@
+/** The receivers, from the configuration. */
+import type { Endpoint, HttpEndpoint, ReceiverOptions } from "../ingest/receivers.ts";
+import type { Config, GrpcReceiverConfig, HttpReceiverConfig } from "./config/model.ts";
+
+const mib = 1024 * 1024;
+
+export function receiverOptions(config: Config): Pick<ReceiverOptions, "grpc" | "http"> {
+  const { grpc, http } = config.receivers.otlp.protocols;
+  return {
+    ...(grpc === undefined ? {} : { grpc: grpcEndpoint(grpc) }),
+    ...(http === undefined ? {} : { http: httpEndpoint(http) }),
+  };
+}
+
+function grpcEndpoint(grpc: GrpcReceiverConfig): Endpoint {
+  return { ...endpoint(grpc), requestBytesMax: grpc.max_recv_msg_size_mib * mib };
+}
+
+function httpEndpoint(http: HttpReceiverConfig): HttpEndpoint {
+  return {
+    ...endpoint(http),
+    requestBytesMax: http.max_request_body_size,
+    paths: {
+      traces: http.traces_url_path,
+      logs: http.logs_url_path,
+      metrics: http.metrics_url_path,
+    },
+  };
+}
+
+function endpoint({
+  endpoint: address,
+  tls,
+  auth,
+}: GrpcReceiverConfig | HttpReceiverConfig): Endpoint {
+  return {
+    ...address,
+    ...(auth === undefined ? {} : { auth: { bearerTokenFile: auth.bearer_token_file } }),
+    ...(tls === undefined
+      ? {}
+      : {
+          tls: {
+            certFile: tls.cert_file,
+            keyFile: tls.key_file,
+            ...(tls.client_ca_file === undefined ? {} : { clientCaFile: tls.client_ca_file }),
+            reloadIntervalMs: tls.reload_interval,
+          },
+        }),
+  };
+}

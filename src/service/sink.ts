@@ -1,0 +1,136 @@
+/** The operator's sink: from the configuration to the forwarder, and from its findings to records. */
+import { randomInt } from "node:crypto";
+import { join } from "node:path";
+import type { Signal } from "../audit/otlp/schema.ts";
+import type { RedactionPolicy } from "../audit/redact/policy.ts";
+import { redactText } from "../audit/redact/text.ts";
+import type { ForwardControl } from "../forward/control.ts";
+import type { ForwarderOptions, SinkOptions } from "../forward/options.ts";
+import { systemClock } from "../ledger/clock.ts";
+import { nodeFiles } from "../ledger/files.ts";
+import type { ControlInput } from "../ledger/ledger.ts";
+import { controlTextCharsMax } from "../limits.ts";
+import type { Config, ExporterConfig, HttpExporterConfig } from "./config/model.ts";
+import type { Log } from "./log.ts";
+
+export interface SinkParts {
+  readonly config: Config;
+  readonly log: Log;
+  readonly redaction: RedactionPolicy;
+  appendControl(control: ControlInput): Promise<unknown>;
+}
+
+/** Undefined where no sink is configured. */
+export function forwarderOptions(parts: SinkParts): ForwarderOptions | undefined {
+  const { config, log, redaction } = parts;
+  const { otlp_http: http, otlp_grpc: grpc } = config.exporters;
+  const exporter = http ?? grpc;
+  if (exporter === undefined) return undefined;
+  const name = sinkName(config) ?? "";
+  const { retry_on_failure: retry, sending_queue: queue } = exporter;
+  return {
+    directory: join(config.ledger.directory, "spool"),
+    files: nodeFiles,
+    clock: systemClock,
+    random: uniform,
+    sink: sinkOptions(exporter, http),
+    queueBytesMax: queue.queue_size,
+    onFull: queue.on_full,
+    retry: {
+      enabled: retry.enabled,
+      initialIntervalMs: retry.initial_interval,
+      maxIntervalMs: retry.max_interval,
+      multiplier: retry.multiplier,
+      randomizationFactor: retry.randomization_factor,
+      maxElapsedMs: retry.max_elapsed_time,
+    },
+    async onControl(control) {
+      await parts.appendControl(controlRecord(control, name));
+    },
+    redactMessage: (text) => redactText(text, redaction).text,
+    log: (level, message, fields) => log[level](fields, message),
+  };
+}
+
+/** The sink's address as it may be shown; undefined where there is none. */
+export function sinkName({ exporters }: Config): string | undefined {
+  const { otlp_http: http, otlp_grpc: grpc } = exporters;
+  if (http === undefined) return grpc?.endpoint;
+  return http.endpoint ?? http.traces_endpoint ?? http.logs_endpoint ?? http.metrics_endpoint;
+}
+
+function sinkOptions(exporter: ExporterConfig, http: HttpExporterConfig | undefined): SinkOptions {
+  const { tls, headers, compression, timeout } = exporter;
+  return {
+    kind: http === undefined ? "grpc" : "http",
+    endpoint: (exporter as HttpExporterConfig).endpoint,
+    ...(http === undefined ? {} : { endpoints: signalEndpoints(http) }),
+    headers,
+    compression,
+    timeoutMs: timeout,
+    ...(tls === undefined
+      ? {}
+      : {
+          tls: {
+            caFile: tls.ca_file,
+            certFile: tls.cert_file,
+            keyFile: tls.key_file,
+            insecure: tls.insecure,
+            insecureSkipVerify: tls.insecure_skip_verify,
+            serverNameOverride: tls.server_name_override,
+          },
+        }),
+  };
+}
+
+function signalEndpoints(http: HttpExporterConfig): Partial<Record<Signal, string>> {
+  const { traces_endpoint: traces, logs_endpoint: logs, metrics_endpoint: metrics } = http;
+  return {
+    ...(traces === undefined ? {} : { traces }),
+    ...(logs === undefined ? {} : { logs }),
+    ...(metrics === undefined ? {} : { metrics }),
+  };
+}
+
+/** What forwarding found out, as a control record. */
+export function controlRecord(control: ForwardControl, sink: string): ControlInput {
+  const { signal, first } = control;
+  if (control.kind === "forwarding_suspended") {
+    return {
+      kind: "forwarding_suspended",
+      members: { first, reason: suspensionReason(control), signal, sink },
+    };
+  }
+  const { end, rejectedItems, reason, message, status } = control;
+  return {
+    kind: "sink_rejected",
+    members: {
+      end,
+      first,
+      item_count: rejectedItems ?? 0,
+      reason: cut(message === "" ? reason : `${reason}: ${message}`),
+      signal,
+      sink,
+      status,
+    },
+  };
+}
+
+function suspensionReason(
+  control: Extract<ForwardControl, { kind: "forwarding_suspended" }>,
+): string {
+  if (control.phase === "start") return "begins: the queue is full";
+  const { entries, bytes, end, countsComplete } = control;
+  const about = countsComplete ? "" : "at least ";
+  return `ends: ${about}${entries} requests of ${bytes} bytes with records to ${end} were left out`;
+}
+
+function cut(text: string): string {
+  return text.slice(0, controlTextCharsMax).toWellFormed();
+}
+
+/** Uniform in [0, 1), for jitter. */
+function uniform(): number {
+  const range = 2 ** 32;
+  return randomInt(range) / range;
+}

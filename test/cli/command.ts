@@ -1,0 +1,42 @@
+/** Runs the command line as a process. */
+import { spawn } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const main = join(import.meta.dirname, "../../src/cli/main.ts");
+
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly stdin?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export function temporaryFolder(): string {
+  return mkdtempSync(join(tmpdir(), "spanseal-cli-"));
+}
+
+/** `spanseal` with these arguments, in a folder of its own, until it ends. */
+export function spanseal(
+  parameters: readonly string[],
+  { cwd = temporaryFolder(), stdin = "", env = {} }: RunOptions = {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, [main, ...parameters], {
+    cwd,
+    env: { PATH: process.env["PATH"], ...env },
+  });
+  const output = { stdout: "", stderr: "" };
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));
+  child.stdin.on("error", () => undefined).end(stdin);
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code, ...output }));
+  });
+}
