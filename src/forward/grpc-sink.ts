@@ -125,18 +125,22 @@ function openClient(endpoint: string, plan: SinkPlan): Client {
       "grpc.ssl_target_name_override": serverName,
       "grpc.default_authority": serverName,
     }),
+    ...(ip !== undefined && { "grpc.ssl_target_name_override": nameOfAddress }),
   };
-  return new Client(
-    address,
-    secure ? openCredentials(plan) : credentials.createInsecure(),
-    options,
-  );
+  const channel = secure ? openCredentials(plan, ip) : credentials.createInsecure();
+  return new Client(address, channel, options);
 }
 
-function openCredentials(plan: SinkPlan): ChannelCredentials {
+/** `ip` is what the certificate must name, where the sink has an address instead of a name. */
+function openCredentials(plan: SinkPlan, ip: string | undefined): ChannelCredentials {
   const { ca, cert, key, verify } = plan.tls;
+  const checkAddress = (_name: string, peer: PeerCertificate): Error | undefined =>
+    checkServerIdentity(ip!, peer);
   try {
-    return credentials.createSsl(ca, key ?? null, cert ?? null, { rejectUnauthorized: verify });
+    return credentials.createSsl(ca, key ?? null, cert ?? null, {
+      rejectUnauthorized: verify,
+      ...(ip !== undefined && { checkServerIdentity: checkAddress }),
+    });
   } catch (cause) {
     throw new ForwardError(
       "bad_option",

@@ -332,8 +332,9 @@ test("TLS: the client certificate is presented", async () => {
     },
   });
   await log.append("traces", traceRequest(["mutual"]));
-  await until(() => sink.names.length === 1);
+  await until(() => sink.arrived === 1);
   await forwarder.close(1000);
+  expect(sink.names).toEqual(["mutual"]);
   await sink.close();
 });
 
