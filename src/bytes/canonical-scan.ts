@@ -16,13 +16,6 @@ const ARRAY_OPEN = 0x5b;
 const ARRAY_CLOSE = 0x5d;
 const LETTER_U = 0x75;
 
-/** 0: plain inside a string, 1: quote, 2: backslash, 3: not allowed raw, 4: not ASCII. */
-const STRING_CLASS = new Uint8Array(256);
-STRING_CLASS.fill(3, 0, 0x20);
-STRING_CLASS.fill(4, 0x80);
-STRING_CLASS[QUOTE] = 1;
-STRING_CLASS[BACKSLASH] = 2;
-
 /** What may follow a backslash, beside `u`: `"`, `\`, b, f, n, r, t. */
 const SHORT_ESCAPES = new Set([0x22, 0x5c, 0x62, 0x66, 0x6e, 0x72, 0x74]);
 /** Controls that have a short escape and so must not be written as \u00xx. */
@@ -138,21 +131,27 @@ class Scanner {
   string(): void {
     const { bytes, end } = this;
     let at = this.at + 1;
-    let special = false;
+    this.special = false;
     for (; at < end; at++) {
-      const kind = STRING_CLASS[bytes[at]!]!;
-      if (kind === 0) continue;
-      if (kind === 1) {
+      const byte = bytes[at]!;
+      // One comparison for both ends of ASCII without controls.
+      if (byte !== QUOTE && byte !== BACKSLASH && (byte - 0x20) >>> 0 < 0x60) continue;
+      if (byte === QUOTE) {
         this.at = at + 1;
-        this.special = special;
         return;
       }
-      special = true;
-      if (kind === 3) throw new NotCanonical();
-      if (kind === 4) this.ascii = false;
-      else at = this.escape(at + 1);
+      at = this.unusual(byte, at);
     }
     throw new NotCanonical();
+  }
+
+  /** Returns the position of the last byte of what is no plain character. */
+  unusual(byte: number, at: number): number {
+    this.special = true;
+    if (byte === BACKSLASH) return this.escape(at + 1);
+    if (byte < 0x20) throw new NotCanonical();
+    this.ascii = false;
+    return at;
   }
 
   /** Returns the position of the escape's last byte. */

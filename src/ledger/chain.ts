@@ -69,6 +69,8 @@ const recordPrefix = Buffer.from(PREFIX.record, "latin1");
 /** Heads are a few hundred bytes; longer ones take the general way. */
 const headBytesUsual = 2048;
 const macInput = Buffer.alloc(blockBytes + recordPrefix.length + headBytesUsual);
+/** Views of the input by length: making one costs as much as hashing a short text. */
+const macViews: (Buffer | undefined)[] = [];
 
 /**
  * `recordMac` for many heads of one chain: the padded keys of HMAC (RFC 2104) are made once, and
@@ -85,14 +87,17 @@ export function createRecordMac(chainKey: Uint8Array): (head: Uint8Array) => str
   }
   inner.set(recordPrefix, blockBytes);
   return (head) => {
-    const usual = head.length <= headBytesUsual;
-    const input = usual ? macInput : Buffer.alloc(inner.length + head.length);
-    input.set(inner, 0);
-    input.set(head, inner.length);
-    const message = input.subarray(0, inner.length + head.length);
+    const length = inner.length + head.length;
+    const message = head.length > headBytesUsual ? Buffer.alloc(length) : viewOf(length);
+    message.set(inner, 0);
+    message.set(head, inner.length);
     outer.write(hash("sha256", message, "binary"), blockBytes, digestBytes, "latin1");
     return hash("sha256", outer, "binary");
   };
+}
+
+function viewOf(length: number): Buffer {
+  return (macViews[length] ??= macInput.subarray(0, length));
 }
 
 const entryPrefix = Buffer.from(PREFIX.entry, "latin1");

@@ -127,227 +127,93 @@ export function isCanonicalBody(bytes: Buffer, line: ScannedLine): boolean {
   return isCanonicalObject(bytes, { start: line.bodyStart, end: line.bodyEnd }, bodyDepthMax);
 }
 
+/** The template, part by part: what the part is called in messages, and its pattern. */
+const TEMPLATE: readonly (readonly [string, string])[] = [
+  ["the start of a line", '\\{"head":\\{'],
+  ["body_digest", '"body_digest":"([0-9a-f]{64})",'],
+  ["conflict_of", '(?:"conflict_of":"([0-9a-f]{64})",)?'],
+  ["group", '"group":(0|[1-9][0-9]{0,15}),'],
+  ["id", '"id":"([0-9a-f]{32})",'],
+  ["index", '"index":(0|[1-9][0-9]{0,15}),'],
+  ["key", '"key":"([1-9][0-9]{0,14}:[0-9a-f]{8})",'],
+  ["kind", '"kind":"([a-z_]{1,32})",'],
+  ["namespace", `"namespace":"([!#-[\\]-~]{1,${chainNameCharsMax}})",`],
+  ["previous_mac", '"previous_mac":"([0-9a-f]{64})",'],
+  ["sequence", '"sequence":([1-9][0-9]{0,15}),'],
+  ["tenant", `"tenant":"([!#-[\\]-~]{1,${chainNameCharsMax}})",`],
+  ["time", '"time":"(0|[1-9][0-9]{0,19})",'],
+  ["version 1", '"version":1,'],
+  ["writer", '"writer":"([0-9a-f]{32})"\\}'],
+  ["mac", ',"mac":"([0-9a-f]{64})"'],
+  ["a body or the end of the line", '(,"body":(?=\\{)|\\}$)'],
+];
+const LINE = new RegExp(`^${TEMPLATE.map(([, pattern]) => pattern).join("")}`);
+/** Enough characters for the longest head and MAC, whatever the body. */
+const templateCharsMax = 1024;
+/** `,"mac":"` … `"` between head and what follows the MAC. */
+const macPartChars = MAC_START.length + 64 + 1;
+
 /**
  * Matches head, MAC and the frame of the body in `bytes[start, end)`; the body itself is not looked
- * at. @throws FormatError naming the first member that does not fit.
+ * at. First parse of bytes that anybody may have written.
+ *
+ * @throws FormatError naming the first member that does not fit.
  */
 export function scanLine(bytes: Buffer, start: number, end: number): ScannedLine {
   if (end - start > lineBytesMax) {
     throw new FormatError("bad_line", `line of ${end - start} bytes, at most ${lineBytesMax}`);
   }
-  const reader = new TemplateReader(bytes, start, end);
-  reader.expect(LINE_START_BYTES);
-  const head = scanHead(reader);
-  reader.expect(MAC_START_BYTES);
-  const mac = reader.hex(64, "mac");
-  const hasBody = reader.takes(BODY_START_BYTES);
-  if (!hasBody) {
-    reader.expect(ERASED_END_BYTES);
-    if (reader.at !== end) throw reader.failure("bad_line", "the end of the line");
-    return { ...head, mac, bodyStart: -1, bodyEnd: -1 };
+  // All of the template is ASCII, so one byte is one character as far as it goes.
+  const text = bytes.toString("latin1", start, Math.min(end, start + templateCharsMax));
+  const match = LINE.exec(text);
+  if (match === null) throw mismatch(text);
+  const matched = match[0].length;
+  const tail = match[15]!;
+  const hasBody = tail !== "}";
+  if (hasBody ? bytes[end - 1] !== CLOSE || bytes[end - 2] !== CLOSE : matched !== end - start) {
+    throw new FormatError("bad_line", "expected the line to end with its body");
   }
-  if (end - reader.at < 3 || bytes[end - 1] !== 0x7d) {
-    throw reader.failure("bad_line", "a body and the end of the line");
-  }
-  return { ...head, mac, bodyStart: reader.at, bodyEnd: end - 1 };
-}
-
-type ScannedHead = Omit<ScannedLine, "mac" | "bodyStart" | "bodyEnd">;
-
-function scanHead(reader: TemplateReader): ScannedHead {
-  const headStart = reader.at;
-  reader.expect(MEMBER.bodyDigest);
-  const bodyDigest = reader.hex(64, "body_digest");
-  const conflictOf = reader.takes(MEMBER.conflictOf) ? reader.hex(64, "conflict_of") : undefined;
-  reader.expect(MEMBER.group);
-  const group = reader.integer("group");
-  reader.expect(MEMBER.id);
-  const id = reader.hex(32, "id");
-  reader.expect(MEMBER.index);
-  const index = reader.integer("index");
-  reader.expect(MEMBER.key);
-  const key = reader.keyName();
-  reader.expect(MEMBER.kind);
-  const kind = reader.kind();
-  reader.expect(MEMBER.namespace);
-  const namespace = reader.name("namespace");
-  reader.expect(MEMBER.previousMac);
-  const previousMac = reader.hex(64, "previous_mac");
-  reader.expect(MEMBER.sequence);
-  const sequence = reader.integer("sequence");
-  reader.expect(MEMBER.tenant);
-  const tenant = reader.name("tenant");
-  reader.expect(MEMBER.time);
-  const time = reader.time();
-  reader.expect(MEMBER.version);
-  const writer = reader.hex(32, "writer");
-  reader.expect(MEMBER.end);
-  const headEnd = reader.at;
   return {
-    headStart,
-    headEnd,
-    bodyDigest,
-    conflictOf,
-    group,
-    id,
-    index,
-    key,
-    kind,
-    namespace,
-    previousMac,
-    sequence,
-    tenant,
-    time,
-    writer,
+    headStart: start + LINE_START.length,
+    headEnd: start + matched - tail.length - macPartChars,
+    bodyStart: hasBody ? start + matched : -1,
+    bodyEnd: hasBody ? end - 1 : -1,
+    bodyDigest: match[1]!,
+    conflictOf: match[2],
+    group: integer(match[3]!, "group"),
+    id: match[4]!,
+    index: integer(match[5]!, "index"),
+    key: match[6]!,
+    kind: match[7]!,
+    namespace: match[8]!,
+    previousMac: match[9]!,
+    sequence: integer(match[10]!, "sequence"),
+    tenant: match[11]!,
+    time: match[12]!,
+    writer: match[13]!,
+    mac: match[14]!,
   };
 }
 
-const LINE_START_BYTES = Buffer.from(LINE_START);
-const MAC_START_BYTES = Buffer.from(MAC_START);
-const BODY_START_BYTES = Buffer.from(BODY_START);
-const ERASED_END_BYTES = Buffer.from('"}');
-const MEMBER = {
-  bodyDigest: Buffer.from('{"body_digest":"'),
-  conflictOf: Buffer.from('","conflict_of":"'),
-  group: Buffer.from('","group":'),
-  id: Buffer.from(',"id":"'),
-  index: Buffer.from('","index":'),
-  key: Buffer.from(',"key":"'),
-  kind: Buffer.from('","kind":"'),
-  namespace: Buffer.from('","namespace":"'),
-  previousMac: Buffer.from('","previous_mac":"'),
-  sequence: Buffer.from('","sequence":'),
-  tenant: Buffer.from(',"tenant":"'),
-  time: Buffer.from('","time":"'),
-  version: Buffer.from('","version":1,"writer":"'),
-  end: Buffer.from('"}'),
-} as const;
+const CLOSE = 0x7d;
 
-/** 1 for the digits 0-9 and a-f. */
-const HEX = new Uint8Array(256);
-for (const digit of "0123456789abcdef") HEX[digit.charCodeAt(0)] = 1;
-
-/** First parse of bytes that anybody may have written. */
-class TemplateReader {
-  readonly bytes: Buffer;
-  readonly start: number;
-  readonly end: number;
-  at: number;
-
-  constructor(bytes: Buffer, start: number, end: number) {
-    this.bytes = bytes;
-    this.start = start;
-    this.end = end;
-    this.at = start;
-  }
-
-  failure(code: "bad_line" | "bad_head", expected: string): FormatError {
-    return new FormatError(
-      code,
-      `expected ${expected} at byte ${this.at - this.start} of the line`,
-    );
-  }
-
-  takes(literal: Buffer): boolean {
-    const { bytes, at } = this;
-    const { length } = literal;
-    if (at + length > this.end) return false;
-    for (let offset = 0; offset < length; offset++) {
-      if (bytes[at + offset] !== literal[offset]) return false;
-    }
-    this.at = at + length;
-    return true;
-  }
-
-  expect(literal: Buffer): void {
-    if (!this.takes(literal)) throw this.failure("bad_line", literal.toString("latin1"));
-  }
-
-  hex(length: number, member: string): string {
-    const { bytes, at } = this;
-    const stop = at + length;
-    if (stop > this.end) throw this.failure("bad_head", `${member} of ${length} hex digits`);
-    for (let position = at; position < stop; position++) {
-      if (HEX[bytes[position]!] === 0) {
-        throw this.failure("bad_head", `${member} of ${length} lower-case hex digits`);
-      }
-    }
-    this.at = stop;
-    return bytes.toString("latin1", at, stop);
-  }
-
-  integer(member: string): number {
-    const { bytes, at, end } = this;
-    let position = at;
-    let value = 0;
-    while (position < end && bytes[position]! >= 0x30 && bytes[position]! <= 0x39) {
-      value = value * 10 + bytes[position]! - 0x30;
-      position++;
-    }
-    const digits = position - at;
-    if (digits === 0 || digits > 16 || (digits > 1 && bytes[at] === 0x30)) {
-      throw this.failure("bad_head", `${member} as a decimal number`);
-    }
-    if (!Number.isSafeInteger(value)) throw this.failure("bad_head", `${member} below 2^53`);
-    this.at = position;
-    return value;
-  }
-
-  /** Visible ASCII without quote and backslash, up to the closing quote, which is left. */
-  name(member: string): string {
-    const { bytes, at } = this;
-    const limit = Math.min(this.end, at + chainNameCharsMax + 1);
-    let position = at;
-    while (position < limit && bytes[position] !== 0x22) {
-      const byte = bytes[position]!;
-      if (byte < 0x21 || byte > 0x7e || byte === 0x5c) {
-        throw this.failure("bad_head", `${member} in visible ASCII without backslash`);
-      }
-      position++;
-    }
-    if (position === limit || position === at) {
-      throw this.failure("bad_head", `${member} of 1 to ${chainNameCharsMax} characters`);
-    }
-    this.at = position;
-    return bytes.toString("latin1", at, position);
-  }
-
-  keyName(): string {
-    const at = this.at;
-    const epoch = this.integer("the epoch of key");
-    if (epoch === 0 || this.bytes[this.at] !== 0x3a) {
-      throw this.failure("bad_head", "key as <epoch>:<8 hex digits>");
-    }
-    this.at++;
-    this.hex(8, "key");
-    return this.bytes.toString("latin1", at, this.at);
-  }
-
-  kind(): string {
-    const { bytes, at } = this;
-    let position = at;
-    // Lower-case letters and underscores.
-    while (position < this.end && (bytes[position] === 0x5f || isLetter(bytes[position]!))) {
-      position++;
-    }
-    if (position === at || position - at > 32) throw this.failure("bad_head", "kind");
-    this.at = position;
-    return bytes.toString("latin1", at, position);
-  }
-
-  time(): string {
-    const { bytes, at } = this;
-    let position = at;
-    while (position < this.end && bytes[position]! >= 0x30 && bytes[position]! <= 0x39) position++;
-    const digits = position - at;
-    if (digits === 0 || digits > 20 || (digits > 1 && bytes[at] === 0x30)) {
-      throw this.failure("bad_head", "time as a decimal number");
-    }
-    this.at = position;
-    return bytes.toString("latin1", at, position);
-  }
+function integer(text: string, member: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value)) return value;
+  throw new FormatError("bad_head", `${member} is not below 2^53`);
 }
 
-function isLetter(byte: number): boolean {
-  return byte >= 0x61 && byte <= 0x7a;
+/** The first part of the template that does not match, and where. */
+function mismatch(text: string): FormatError {
+  let at = 0;
+  for (const [name, pattern] of TEMPLATE) {
+    const part = new RegExp(pattern, "y");
+    part.lastIndex = at;
+    if (!part.test(text)) {
+      const code = at < LINE_START.length || name === "mac" ? "bad_line" : "bad_head";
+      return new FormatError(code, `expected ${name} at byte ${at} of the line`);
+    }
+    at = part.lastIndex;
+  }
+  return new FormatError("bad_line", "the line does not match its template");
 }

@@ -6,9 +6,13 @@ import type { LineView } from "./ordering.ts";
 
 const inputBytesAtFirst = 64 * 1024;
 
+/** Views up to this length are kept: making one costs as much as hashing a short text. */
+const viewBytesMax = 4096;
+
 /** A growing buffer that begins with a prefix. */
 class PrefixedInput {
   #buffer = Buffer.alloc(inputBytesAtFirst);
+  #views: (Buffer | undefined)[] = [];
   readonly #prefix: Buffer;
 
   constructor(prefix: string) {
@@ -20,12 +24,16 @@ class PrefixedInput {
   fill(bytes: Buffer, bounds: { start: number; end: number }, extra: number): Buffer {
     const at = this.#prefix.length;
     const length = at + bounds.end - bounds.start + extra;
-    if (length > this.#buffer.length) {
-      this.#buffer = Buffer.alloc(length * 2);
-      this.#prefix.copy(this.#buffer);
-    }
+    if (length > this.#buffer.length) this.#grow(length * 2);
     bytes.copy(this.#buffer, at, bounds.start, bounds.end);
-    return this.#buffer.subarray(0, length);
+    if (length > viewBytesMax) return this.#buffer.subarray(0, length);
+    return (this.#views[length] ??= this.#buffer.subarray(0, length));
+  }
+
+  #grow(length: number): void {
+    this.#buffer = Buffer.alloc(length);
+    this.#prefix.copy(this.#buffer);
+    this.#views = [];
   }
 }
 
