@@ -135,6 +135,7 @@ export class WireReader {
       const tag = this.length();
       this.field = tag >>> 3;
       this.wireType = tag & 7;
+      if (this.field === 0) throw new WireError("malformed", "field number 0", before);
       if (this.wireType === GROUP_START) open.push(this.field);
       else if (this.wireType === GROUP_END) {
         if (open.pop() !== this.field) {

@@ -1,5 +1,6 @@
 /** One scalar of OTLP/JSON to one scalar of protobuf, by kind. */
 import type { Field, ScalarKind } from "../audit/otlp/schema.ts";
+import { fromLenientBase64 } from "../bytes/base64.ts";
 import { varintSize, writeVarint } from "../bytes/wire.ts";
 import {
   BACKSLASH,
@@ -260,21 +261,14 @@ function writeId(cursor: JsonCursor, output: ProtobufOutput, field: Field): void
 /** Standard base64; the URL alphabet and missing padding are understood as well. */
 function writeBytes(cursor: JsonCursor, output: ProtobufOutput, field: Field): void {
   const { text, start, stop } = plainString(cursor);
-  let last = stop;
-  while (last > start && last > stop - 2 && text[last - 1] === PADDING) last--;
-  let wellFormed = (last - start) % 4 !== 1;
-  for (let at = start; at < last; at++) wellFormed &&= IS_BASE64[text[at]!] === 1;
-  if (!wellFormed) cursor.fail(`${field.name}: expected base64`, cursor.start);
-  const digits = Buffer.from(text.buffer, text.byteOffset + start, last - start);
-  const bytes = Buffer.from(digits.toString("latin1"), "base64");
+  let bytes: Uint8Array;
+  try {
+    bytes = fromLenientBase64(text.subarray(start, stop));
+  } catch {
+    cursor.fail(`${field.name}: expected base64`, cursor.start);
+  }
   output.varint(bytes.length);
   output.copy(bytes, 0, bytes.length);
-}
-
-const PADDING = 0x3d;
-const IS_BASE64 = new Uint8Array(256);
-for (const digit of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_") {
-  IS_BASE64[digit.charCodeAt(0)] = 1;
 }
 
 export const SCALAR_WRITERS: Readonly<Record<ScalarKind, ScalarWriter>> = {
