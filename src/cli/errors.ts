@@ -1,8 +1,11 @@
 /** How a command ends: what it prints when it fails, and its exit code. */
 import { CommanderError } from "commander";
+import { ForwardError } from "../forward/forward-error.ts";
+import { FormatError } from "../ledger/format-error.ts";
 import { KeyError } from "../ledger/keys.ts";
 import { LedgerError } from "../ledger/ledger-error.ts";
 import { ReceiverError } from "../ingest/receiver-error.ts";
+import { PublishError } from "../publish/publish-error.ts";
 import { ConfigError } from "../service/config.ts";
 import { formatProblem } from "../service/config/problems.ts";
 import { ControlError } from "../service/control-error.ts";
@@ -55,6 +58,9 @@ export function explainFailure(error: unknown): Failure {
   if (error instanceof CommanderError) return usageFailure(error);
   if (error instanceof KeyError) return withRemedy(error, exitCodes.cannotTell, keyHint);
   if (error instanceof LedgerError) return withRemedy(error, exitCodes.refused, ledgerHint);
+  if (error instanceof FormatError) return failure(exitCodes.refused, error.message, ledgerHint);
+  if (error instanceof PublishError) return withRemedy(error, exitCodes.refused, bucketHint);
+  if (error instanceof ForwardError) return withRemedy(error, forwardExit(error), sinkHint);
   if (error instanceof ReceiverError) return withRemedy(error, exitCodes.cannotTell, receiverHint);
   if (error instanceof ControlError) return failure(exitCodes.no, error.message, controlHint);
   return failure(exitCodes.no, messageOf(error), unexpectedHint);
@@ -62,6 +68,8 @@ export function explainFailure(error: unknown): Failure {
 
 const keyHint = "check the folder given by --keys or keys.directory, and who may read it";
 const ledgerHint = "check the folder given by --data or ledger.directory";
+const bucketHint = "check the folder given by publish.bucket";
+const sinkHint = "check exporters in the configuration, and the ledger's folder spool";
 const receiverHint = "check receivers.otlp.protocols in the configuration";
 const controlHint = "ask the sidecar with spanseal status, and read its log";
 const unexpectedHint = "run the command again with --help, and read the log of the sidecar";
@@ -82,6 +90,10 @@ function usageFailure(error: CommanderError): Failure {
   const [message = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
   const hint = suggestion?.replace(/^\((.*)\)$/, "$1") ?? "run spanseal --help";
   return failure(exitCodes.cannotTell, message, hint);
+}
+
+function forwardExit(error: ForwardError): ExitCode {
+  return error.code === "bad_option" ? exitCodes.cannotTell : exitCodes.refused;
 }
 
 /** Our own messages say what is wrong, then what to do after the last colon or semicolon. */

@@ -1,4 +1,5 @@
 /** The whole sidecar: what it opens, in which order, and how it ends. */
+import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { openKeys, publicVkeys } from "../ledger/keys.ts";
 import { startReceivers } from "../ingest/receivers.ts";
@@ -15,6 +16,7 @@ import type { ControlSocket } from "./control-socket.ts";
 import { keyFolder, openCore } from "./core.ts";
 import type { Core } from "./core.ts";
 import { requestHandler } from "./handler.ts";
+import { limitedLog } from "./log.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import type { Metrics } from "./metrics.ts";
@@ -22,7 +24,7 @@ import { startOperations } from "./operations.ts";
 import type { Operations } from "./operations.ts";
 import { auditPolicy, digestPolicy, policyChange, rememberPolicy } from "./policy.ts";
 import { pooledRandomBytes } from "./random.ts";
-import { receiverOptions } from "./receiving.ts";
+import { exposures, receiverOptions } from "./receiving.ts";
 import { sinkName } from "./sink.ts";
 import type { SidecarState } from "./state.ts";
 
@@ -53,6 +55,7 @@ export async function openSidecar({ config }: LoadedConfig, log: Log): Promise<S
   opened.core = core;
   const observe = (): SidecarState => stateOf(config, core, { opened, startedAt });
   const metrics = createMetrics(observe);
+  for (const exposure of exposures(config)) log.warn({}, exposure);
   try {
     await recordPolicy(config, core, policy.redaction.off);
     core.forwarder?.start();
@@ -84,11 +87,12 @@ function receiving(
   config: Config,
   { log, metrics }: Telling,
 ): Parameters<typeof startReceivers>[0] {
+  const limited = limitedLog(log);
   return {
     ...receiverOptions(config),
     now: () => systemClock.wallUnixNano(),
     log: ({ level, message, cause, ...fields }: IngestLogEntry) =>
-      log[level](cause === undefined ? fields : { ...fields, error: cause }, message),
+      limited[level](cause === undefined ? fields : { ...fields, error: cause }, message),
     onRequest: (event) => metrics.request(event),
   };
 }
@@ -109,7 +113,7 @@ async function recordPolicy(config: Config, core: Core, redactionOff: boolean): 
 
 function stateOf(
   config: Config,
-  { ledger, publisher, forwarder, keys }: Core,
+  { ledger, publisher, forwarder, keys }: Readonly<Core>,
   { opened, startedAt }: { readonly opened: Opened; readonly startedAt: string },
 ): SidecarState {
   const { state, reason, size, chainCount, queuedRequests, queuedBytes, checkpointSize } =
@@ -122,7 +126,7 @@ function stateOf(
     ledger: {
       state,
       reason,
-      directory: ledger.directory,
+      directory: resolve(ledger.directory),
       origin: ledger.origin,
       size,
       chainCount,
@@ -130,7 +134,7 @@ function stateOf(
       queuedBytes,
       checkpointSize,
     },
-    publish: publisher.status(),
+    publish: { ...publisher.status(), bucket: resolve(config.publish.bucket) },
     ...(sink === undefined || forwarder === undefined
       ? {}
       : { forward: { sink, signals: forwarder.status() } }),

@@ -17,11 +17,10 @@ export interface CommandParts {
 
 /** By name; the same for the control socket and for a command without a sidecar. */
 export function controlHandlers({ core, observe }: CommandParts): ControlHandlers {
-  const keys = { current: core.keys };
   return new Map<string, (argument: JsonValue) => Promise<JsonValue>>([
     ["status", async () => JSON.parse(JSON.stringify(observe?.() ?? null)) as JsonValue],
     ["publish", () => publish(core)],
-    ["rotate", (argument) => rotate(core, keys, whichKey(argument))],
+    ["rotate", (argument) => rotate(core, whichKey(argument))],
   ]);
 }
 
@@ -44,18 +43,14 @@ function whichKey(argument: JsonValue): KeyKind {
  * The new key is on disk before the record that names it; where the record cannot be written, the
  * key is there unused, and the next rotation or start goes over to it.
  */
-async function rotate(
-  { ledger }: Core,
-  keys: { current: KeyRing },
-  kind: KeyKind,
-): Promise<JsonValue> {
-  const before = keys.current;
+async function rotate(core: Core, kind: KeyKind): Promise<JsonValue> {
+  const { ledger, keys: before } = core;
   const add = kind === "chain" ? addChainKey : addLogKey;
   const after = await add(before.directory, keyFolder);
   const { index } = await (kind === "chain"
     ? ledger.rotateChainKey(after)
     : ledger.rotateLogKey(after));
-  keys.current = after;
+  core.keys = after;
   return {
     index,
     from: nameOf(kind, ledger.origin, before),

@@ -14,6 +14,7 @@ import type { CommitFollower } from "../ledger/follower.ts";
 import type { KeyFolder, KeyRing } from "../ledger/keys.ts";
 import { openLedger } from "../ledger/ledger.ts";
 import type { KnownSize, Ledger } from "../ledger/ledger.ts";
+import { readRecord } from "../ledger/read.ts";
 import { BucketError } from "../publish/bucket/bucket.ts";
 import type { Bucket } from "../publish/bucket/bucket.ts";
 import { directoryBucket } from "../publish/bucket/directory.ts";
@@ -28,7 +29,8 @@ import { version } from "./version.ts";
 export const keyFolder: KeyFolder = { files: nodeFiles, randomBytes };
 
 export interface Core {
-  readonly keys: KeyRing;
+  /** The keys in use; a rotation replaces them. */
+  keys: KeyRing;
   readonly ledger: Ledger;
   readonly publisher: Publisher;
   readonly forwarder: Forwarder | undefined;
@@ -142,9 +144,13 @@ async function openPublisherOf({ config, log, ledger, bucket }: Publishing): Pro
       intervalMs: interval,
       everyRecords,
       ...(maxLagMs === undefined ? {} : { maxLagMs }),
+      timeOfRecord: async (index) => {
+        const record = await readRecord(ledger.directory, index);
+        return record === undefined ? undefined : Number(BigInt(record.head.time) / 1_000_000n);
+      },
       onChange: (error) =>
         error === undefined
-          ? log.info("publishing works again")
+          ? log.info({}, "publishing works again")
           : log.error({ error }, "publishing failed"),
     });
   } catch (error) {

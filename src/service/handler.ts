@@ -46,7 +46,8 @@ export function requestHandler({
 /** Before the work of preparing, which would be in vain. */
 function refuseIfUnready({ ledger, publisher }: HandlerParts["core"]): void {
   const lag = publisher.refuses();
-  if (lag !== undefined) throw new Refusal("unavailable", "the audit log cannot be anchored", lag);
+  if (lag !== undefined)
+    throw new Refusal("unavailable", "the audit log cannot be anchored", new Error(lag));
   const { state, reason } = ledger.status();
   if (state === "open" && reason === undefined) return;
   throw new Refusal("unavailable", "the audit log cannot be written", new Error(reason ?? state));

@@ -47,12 +47,12 @@ export async function serveUntilSignal(
     const signal = await stopping.promise;
     log.info({ signal }, "shutting down");
     const late = setTimeout(() => {
-      log.error(`not closed after ${shutdownMsMax} ms: ending at once`);
+      log.error({}, `not closed after ${shutdownMsMax} ms: ending at once`);
       exit(failedExitCode);
     }, shutdownMsMax);
     await opened.close();
     clearTimeout(late);
-    log.info("closed");
+    log.info({}, "closed");
   } finally {
     for (const signal of signals) process.off(signal, onSignal);
     process.off("uncaughtException", unexpected).off("unhandledRejection", unexpected);

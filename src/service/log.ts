@@ -1,10 +1,11 @@
 /** Spanseal's own log: JSON lines on stderr. It never holds payloads, credentials or keys. */
 import { pino } from "pino";
-import type { Logger } from "pino";
-import { logQueueBytesMax } from "../limits.ts";
+import { logQueueBytesMax, senderMessagesPerSecondMax } from "../limits.ts";
 import type { LogLevel } from "./config/model.ts";
 
-export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">;
+type Write = (fields: object, message: string) => void;
+
+export type Log = Readonly<Record<LogLevel, Write>>;
 
 export interface ProcessLog {
   readonly log: Log;
@@ -51,6 +52,35 @@ export function openLog(level: LogLevel, descriptor = 2): ProcessLog {
         // stderr is gone: there is nobody to tell.
       }
     },
+  };
+}
+
+/**
+ * The same log for what senders can cause: at most so many messages a second, the others counted.
+ */
+export function limitedLog(log: Log, now: () => number = () => performance.now()): Log {
+  let second = -1;
+  let written = 0;
+  let dropped = 0;
+  const limited =
+    (level: LogLevel) =>
+    (fields: object, message: string): void => {
+      const current = Math.floor(now() / 1000);
+      if (current !== second) {
+        if (dropped > 0) log.warn({ dropped }, "more messages than are logged in a second");
+        second = current;
+        written = 0;
+        dropped = 0;
+      }
+      written += 1;
+      if (written > senderMessagesPerSecondMax) dropped += 1;
+      else log[level](fields, message);
+    };
+  return {
+    debug: limited("debug"),
+    info: limited("info"),
+    warn: limited("warn"),
+    error: limited("error"),
   };
 }
 

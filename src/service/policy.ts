@@ -98,8 +98,10 @@ export function rememberPolicy(
 async function readPolicy(path: string, files: Files): Promise<PolicyDigest | undefined> {
   try {
     const bytes = await files.read(path);
-    const value = JSON.parse(Buffer.from(bytes).toString()) as PolicyDigest;
-    return typeof value.digest === "string" && typeof value.parts === "object" ? value : undefined;
+    const value = JSON.parse(Buffer.from(bytes).toString()) as Partial<PolicyDigest> | null;
+    const { digest, parts } = value ?? {};
+    if (digest === undefined || !/^[0-9a-f]{64}$/.test(digest)) return undefined;
+    return { digest, parts: parts ?? {} };
   } catch (error) {
     if (isCode(error, "ENOENT") || error instanceof SyntaxError) return undefined;
     throw error;

@@ -48,3 +48,21 @@ function endpoint({
         }),
   };
 }
+
+/** Ways in which payloads or access are open to others on the network: chosen, but to be known. */
+export function exposures(config: Config): string[] {
+  const { grpc, http } = config.receivers.otlp.protocols;
+  const found: string[] = [];
+  for (const [name, receiver] of Object.entries({ grpc, http })) {
+    if (receiver === undefined || isLoopback(receiver.endpoint.host)) continue;
+    const place = `receivers.otlp.protocols.${name}`;
+    const isOpen = receiver.auth === undefined && receiver.tls?.client_ca_file === undefined;
+    if (receiver.tls === undefined) found.push(`${place} receives in plain text: set tls`);
+    if (isOpen) found.push(`${place} takes records from everybody: set auth or tls.client_ca_file`);
+  }
+  return found;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
+}

@@ -1,0 +1,75 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { startSidecar } from "../service/sidecar-process.ts";
+import { spanseal, temporaryFolder } from "./command.ts";
+
+const config = ["--config", "spanseal.yaml"];
+
+test("commands go through the running sidecar, and work on the ledger where none runs", async () => {
+  const sidecar = await startSidecar();
+  const { cwd, ready } = sidecar;
+  const status = await spanseal(["status", ...config], { cwd });
+  expect(status.code).toBe(0);
+  expect(status.stdout).toMatch(new RegExp(`^sidecar +process ${ready.pid}, `));
+  expect(status.stdout).toMatch(/^ready +yes$/m);
+  expect(status.stdout).toContain(ready.public_key);
+
+  const published = await spanseal(["publish", ...config, "--json"], { cwd });
+  expect(published).toMatchObject({ code: 0, stderr: "" });
+  const origin = ready.public_key.split("+")[0]!;
+  const { size } = JSON.parse(published.stdout) as { size: number };
+  expect(size).toBe(3);
+  const checkpoint = join(ready.bucket, origin, "checkpoint");
+  expect(readFileSync(checkpoint, "utf8").split("\n").slice(0, 2)).toEqual([origin, "3"]);
+
+  for (const which of ["chain", "log"]) {
+    const rotated = await spanseal(["keys", "rotate", which, ...config], { cwd });
+    expect(rotated.code).toBe(0);
+    expect(rotated.stderr).toContain(`the ${which} key was rotated in record`);
+  }
+  const keys = await spanseal(["keys", "public", ...config], { cwd });
+  const vkeys = keys.stdout.trim().split("\n");
+  expect(vkeys).toHaveLength(2);
+  expect(vkeys[0]).toBe(ready.public_key);
+  const after = await spanseal(["status", ...config, "--json"], { cwd });
+  expect(JSON.parse(after.stdout)).toMatchObject({ running: true, ready: true });
+  expect(JSON.parse(after.stdout)).toHaveProperty("publicKey", vkeys[1]);
+  expect(await sidecar.stop()).toBe(0);
+
+  const stopped = await spanseal(["status", ...config], { cwd });
+  expect([stopped.code, stopped.stdout.split("\n")[0]]).toEqual([1, "sidecar  not running"]);
+  const alone = await spanseal(["publish", ...config, "--json"], { cwd });
+  expect(alone).toMatchObject({ code: 0, stderr: "" });
+  expect((JSON.parse(alone.stdout) as { size: number }).size).toBeGreaterThan(size);
+  const again = await startSidecar({ cwd });
+  expect(again.ready.public_key).toBe(vkeys[1]);
+  expect(await again.stop()).toBe(0);
+});
+
+test("keys are created once, told without secrets, and missed with a hint", async () => {
+  const cwd = temporaryFolder();
+  const missing = await spanseal(["keys", "status"], { cwd });
+  expect(missing.code).toBe(2);
+  expect(missing.stderr).toMatch(/^error: no keys in .\/spanseal-keys\nhint: run "spanseal keys/);
+  const created = await spanseal(["keys", "init"], { cwd });
+  expect(created.code).toBe(0);
+  expect(created.stderr).toContain("back them up now");
+  const again = await spanseal(["keys", "init", "--json"], { cwd });
+  expect(JSON.parse(again.stdout)).toMatchObject({ created: false });
+  const status = await spanseal(["keys", "status"], { cwd });
+  for (const name of ["chain.1.key", "log.1.key", "pepper.1.key"]) {
+    const secret = readFileSync(join(cwd, "spanseal-keys", name), "utf8").trim();
+    expect(status.stdout).not.toContain(secret);
+  }
+  expect(status.stdout).toMatch(/^chain key +1:[0-9a-f]{8} /m);
+});
+
+test.for(["keys public", "publish", "status", "keys rotate log"])(
+  "%s without a ledger creates none and says what to do",
+  async (command) => {
+    const ended = await spanseal(command.split(" "));
+    expect(ended).toMatchObject({ code: 2, stdout: "" });
+    expect(ended.stderr).toMatch(/^error: there is no ledger in .*\nhint: .*spanseal serve\n$/);
+  },
+);
