@@ -132,6 +132,8 @@ export const proofBytesMax: number = 256 * KIB;
 
 /** Service: log messages that wait for a slow reader of stderr; more are dropped. */
 export const logQueueBytesMax: number = 4 * MIB;
+/** Service: log messages a second about what senders do; more are counted. */
+export const senderMessagesPerSecondMax = 20;
 /** Service: redaction classes told apart in metrics. */
 export const redactionClassLabelsMax = 200;
 /** Service: connections to the operations endpoint and to the control socket. */
@@ -167,3 +169,8 @@ export const publishPollMs = 1000;
 /** Publish: wait before the bucket is tried again, doubled from the first to the second. */
 export const publishRetryMsMin = 1000;
 export const publishRetryMsMax: number = 60 * 1000;
+
+/** Command line: records that `tail` shows of the past. */
+export const tailLinesMax = 10_000;
+/** Command line: how often `tail --follow` looks for new records. */
+export const tailPollMs = 250;
