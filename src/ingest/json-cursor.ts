@@ -184,7 +184,7 @@ export class JsonCursor {
    *
    * @throws JsonError `too_deep` beyond `nestingDepthMax` levels.
    */
-  skip(depth: number): void {
+  stepOver(depth: number): void {
     const closings: number[] = [];
     for (;;) {
       const byte = this.peek();

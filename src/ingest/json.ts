@@ -31,7 +31,6 @@ import type { ScalarWriter } from "./json-scalar.ts";
 import { ProtobufOutput } from "./protobuf-output.ts";
 
 export { JsonError } from "./json-cursor.ts";
-export type { JsonErrorCode } from "./json-cursor.ts";
 
 /**
  * The Export…ServiceRequest in `text` as protobuf.
@@ -126,7 +125,7 @@ function writeMessage(walk: Walk, plan: Plan, depth: number): void {
   while (unfinished) {
     const slot = key(cursor, plan);
     cursor.colon();
-    if (slot === undefined) cursor.skip(depth);
+    if (slot === undefined) cursor.stepOver(depth);
     else if (!cursor.skipNull()) writeMember(walk, slot, depth);
     unfinished = cursor.more(OBJECT_END);
   }

@@ -19,9 +19,7 @@ import { PublishQueue } from "./queue.ts";
 import type { SignedRoot } from "./queue.ts";
 
 export { PublishError } from "./publish-error.ts";
-export type { PublishErrorCode } from "./publish-error.ts";
 export { readBucketEvidence } from "./evidence.ts";
-export type { BucketEvidence } from "./evidence.ts";
 
 /** What publishing needs of the ledger. */
 export interface PublishedLedger {

@@ -30,7 +30,7 @@ const bytes = (maxLength: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ m
 const someBytes = fc.oneof(
   bytes(6),
   fc.integer({ min: 120, max: 135 }).map((size) => new Uint8Array(size).fill(7)),
-  fc.constantFrom(16_380, 16_390).map((size) => new Uint8Array(size).fill(9)),
+  fc.constantFrom(16_370, 16_390).map((size) => new Uint8Array(size).fill(9)),
 );
 
 const noAction: Action = { insert: [], replace: undefined };
@@ -131,7 +131,7 @@ test("random edits change what they name, the lengths around it and nothing else
       expect(Buffer.from(splice(before, given))).toEqual(writeEdited(tree).bytes);
       expect(before).toEqual(copy);
     }),
-    { numRuns: 2_000 },
+    { numRuns: 400 },
   );
 });
 
