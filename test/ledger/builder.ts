@@ -46,6 +46,11 @@ interface Tip {
   readonly tag: Uint8Array;
 }
 
+/** The seed of a builder's first log key. */
+export function logSeed(seed: number): Uint8Array {
+  return new Uint8Array(32).fill(0x30 + seed);
+}
+
 export class LedgerBuilder {
   readonly instance: Uint8Array;
   readonly descriptor: Uint8Array;
@@ -67,7 +72,6 @@ export class LedgerBuilder {
   readonly #seed: number;
   #boot = 0;
   #seals = 0;
-  #actions = 0;
   #sinceSeal = { records: 0, actions: 0 };
   #clean = true;
   #group = 0;
@@ -77,7 +81,7 @@ export class LedgerBuilder {
     this.#seed = seed;
     this.epochKeys = [new Uint8Array(32).fill(0x10 + seed)];
     this.instance = new Uint8Array(16).fill(0x20 + seed);
-    const seedKey = new Uint8Array(32).fill(0x30 + seed);
+    const seedKey = logSeed(seed);
     const firstLogKey = ed25519Signer("any", seedKey).publicKey;
     this.descriptor = encodeDescriptor({
       created: "1767225600000000000",
@@ -108,7 +112,6 @@ export class LedgerBuilder {
   }
 
   action(chain: ChainName, text: string = "look up"): this {
-    this.#actions++;
     const nonce = toHex(this.#bytes(16, this.size));
     const body = `{"action":{"name":"${text}"},"nonce":"${nonce}","schema":"spanseal.record/v1"}`;
     this.#sinceSeal.actions++;

@@ -26,16 +26,11 @@ function brief(failures: readonly Failure[]): string[] {
 }
 
 function changeLine(ledger: LedgerBuilder, index: number, change: (line: string) => string): void {
-  let at = index;
-  for (const { lines } of ledger.segments) {
-    if (at < lines.length) {
-      const changed = change(lines[at]!);
-      expect(changed).not.toBe(lines[at]);
-      lines[at] = changed;
-      return;
-    }
-    at -= lines.length;
-  }
+  const segment = ledger.segments.findLast(({ first: begin }) => begin <= index)!;
+  const line = segment.lines[index - segment.first]!;
+  const changed = change(line);
+  expect(changed).not.toBe(line);
+  segment.lines[index - segment.first] = changed;
 }
 
 const first = "0000000000000000.jsonl";
