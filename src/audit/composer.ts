@@ -253,12 +253,10 @@ export class Composer implements RecordSource {
     if (items.size + scopes.size + resources.size === 0) return;
     const own = items.get(item.ordinal);
     const list = [
-      ...(own?.findings ?? []).map((finding) => findingJson(finding, "")),
-      ...(scopes.get(item.scope.ordinal) ?? []).map((finding) => findingJson(finding, "scope.")),
-      ...(resources.get(item.scope.resource.ordinal) ?? []).map((finding) =>
-        findingJson(finding, "resource."),
-      ),
-    ];
+      ...(own?.findings ?? []),
+      ...(scopes.get(item.scope.ordinal) ?? []),
+      ...(resources.get(item.scope.resource.ordinal) ?? []),
+    ].map(findingJson);
     if (list.length > 0) draft.setJson("redaction", canonicalize(list));
     if (own?.phi !== undefined) draft.setJson("data.phi", phiJson(own.phi));
   }
@@ -344,8 +342,8 @@ function relationsJson(relations: readonly Relation[]): string {
   return canonicalize(sorted.map(({ id, reason }) => ({ id, reason })));
 }
 
-function findingJson({ rule, action, count, field }: Finding, prefix: string): JsonValue {
-  return { rule, action, count, field: `${prefix}${field}` };
+function findingJson({ rule, action, count, field }: Finding): JsonValue {
+  return { rule, action, count, field };
 }
 
 function phiJson(phi: NonNullable<ItemFindings["phi"]>): string {

@@ -129,8 +129,8 @@ function encode(
   const composer = new Composer(view, redacted, { authenticated, observed });
   const prefix = Buffer.concat([FINGERPRINT_DOMAIN, policy.fingerprintKey]);
   const nonces = toHex(policy.randomBytes(nonceBytes * records.length));
-  const digests = Buffer.alloc(digestBytes * records.length);
-  const fingerprints = Buffer.alloc(fingerprintBytes * records.length);
+  const digests = new Uint8Array(digestBytes * records.length);
+  const fingerprints = new Uint8Array(fingerprintBytes * records.length);
   const bodyEnds = new Uint32Array(records.length);
   const writer = new JsonWriter();
   const bodies = new JsonWriter();
@@ -141,12 +141,12 @@ function encode(
     const { at, bytes } = writer;
     bytes.set(prefix, 0);
     const print = hash("sha256", bytes.subarray(0, at), "latin1").slice(0, fingerprintBytes);
-    fingerprints.write(print, index * fingerprintBytes, "latin1");
+    overwrite(fingerprints, index * fingerprintBytes, print);
     overwrite(bytes, composer.nonceAt, nonces.slice(index * 32, index * 32 + 32));
     overwrite(bytes, composer.observedAt, observed);
     bytes.set(BODY_DOMAIN, prefix.length - BODY_DOMAIN.length);
     const message = bytes.subarray(prefix.length - BODY_DOMAIN.length, at);
-    digests.write(hash("sha256", message, "latin1"), index * digestBytes, "latin1");
+    overwrite(digests, index * digestBytes, hash("sha256", message, "latin1"));
     bodies.raw(bytes.subarray(prefix.length, at));
     bodyEnds[index] = bodies.at;
     if (bodies.at > batchBytesMax) {

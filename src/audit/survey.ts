@@ -97,7 +97,11 @@ export class Survey {
     const signal = item.signal === "traces" ? "span" : "log";
     const found = classify(view, signal);
     const place = { item, names, trace };
-    for (const action of found?.actions ?? []) this.#add(place, found!.convention, action);
+    for (const action of found?.actions ?? []) {
+      // A decision names the tool it is about: that is no call.
+      if (action.inferred === true && view.has(DECISION_OUTCOME)) continue;
+      this.#add(place, found!.convention, action);
+    }
     this.#decisions(place, view);
     return this.records.length > before;
   }

@@ -50,7 +50,7 @@ export interface Convention {
   readonly name: string;
   /** Signals it reads. */
   readonly signals: readonly ("span" | "log")[];
-  /** Instrumentation scopes that are known to follow it: asked before conventions that are not. */
+  /** A framework's convention is asked for spans of these instrumentation scopes only. */
   readonly scopes?: RegExp;
   /** It is asked only where one of these keys is present (or, for log records, `events` match). */
   readonly keys: readonly string[];

@@ -3,6 +3,7 @@ import type { ActionType } from "../members.ts";
 import { compilePlan, compileRecipe, type Plan, type Recipe, type Sources } from "../plan.ts";
 import type { EventFilter } from "../walk/item-fields.ts";
 import { keyId } from "../walk/keys.ts";
+import type { ScopeContext } from "../walk/items.ts";
 import type { Layout } from "../walk/layout.ts";
 import type { View } from "../walk/view.ts";
 import { auditDraft } from "./audit-draft.ts";
@@ -10,13 +11,14 @@ import { type Action, type Convention, NONE } from "./convention.ts";
 import { database } from "./database.ts";
 import { decision, DECISION_OUTCOME, decisionEventName } from "./decision.ts";
 import { genai, MESSAGE_LISTS } from "./genai.ts";
+import { googleAdk } from "./google-adk.ts";
 import { mcp } from "./mcp.ts";
 
 /**
  * Special before general: the first that finds an action is the one whose span it is. Decisions are
  * asked apart, because they come on top of what a span is.
  */
-export const CONVENTIONS: readonly Convention[] = [mcp, genai, database, auditDraft];
+export const CONVENTIONS: readonly Convention[] = [googleAdk, mcp, genai, database, auditDraft];
 
 const KEYS: readonly (readonly number[])[] = CONVENTIONS.map((convention) =>
   convention.keys.map((name) => keyId(name)),
@@ -31,18 +33,27 @@ export interface Classified {
 export function classify(view: View, signal: "span" | "log"): Classified | undefined {
   const numbers = (view.layout.conventions[signal] ??= applicable(view.layout, signal));
   if (numbers.length === 0) return undefined;
-  const byScope = numbers.length > 1 ? chosenByScope(view, numbers) : undefined;
-  for (const number of byScope === undefined ? numbers : [byScope, ...numbers]) {
+  for (const number of numbers) {
     const convention = CONVENTIONS[number]!;
+    if (convention.scopes !== undefined && !followsIn(view.item.scope, number)) continue;
     const actions = convention.classify(view);
     if (actions !== NONE) return { convention, actions };
+    // What a framework's own convention knows to be no action is none by the general ones either.
+    if (convention.scopes !== undefined) return undefined;
   }
   return undefined;
 }
 
-function chosenByScope(view: View, numbers: readonly number[]): number | undefined {
-  const { name } = view.item.scope;
-  return numbers.find((number) => CONVENTIONS[number]!.scopes?.test(name) === true);
+const followed = new WeakMap<ScopeContext, readonly number[]>();
+
+/** Whether the instrumentation scope is one of those that the convention is for. */
+function followsIn(scope: ScopeContext, number: number): boolean {
+  let numbers = followed.get(scope);
+  if (numbers === undefined) {
+    numbers = [...CONVENTIONS.keys()].filter((one) => CONVENTIONS[one]!.scopes?.test(scope.name));
+    followed.set(scope, numbers);
+  }
+  return numbers.includes(number);
 }
 
 function applicable(layout: Layout, signal: "span" | "log"): readonly number[] {

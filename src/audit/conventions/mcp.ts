@@ -74,7 +74,6 @@ function toolCall(view: View, action: Action): Action {
 export const mcp: Convention = {
   name: "otel.mcp",
   signals: ["span"],
-  scopes: /^mcp-python-sdk$/,
   keys: ["mcp.method.name"],
   sources,
   eventSources: { exception: exceptionSources },

@@ -1,0 +1,69 @@
+import { expect, test } from "vitest";
+import { fingerprint } from "../../src/audit/fingerprint.ts";
+import { MEMBERS } from "../../src/audit/members.ts";
+import { nameProblem } from "../../src/audit/names.ts";
+import { TraceMemory } from "../../src/audit/trace-memory.ts";
+
+test("the memory forgets the trace that was quiet longest", () => {
+  const memory = new TraceMemory(2);
+  memory.remember("a", { agent: true });
+  memory.remember("b", { agent: true });
+  memory.remember("a", { agent: false, tenant: "t" });
+  memory.remember("c", { agent: false });
+  expect(memory.size).toBe(2);
+  expect(memory.recall("b")).toBeUndefined();
+  expect(memory.recall("a")).toEqual({ agent: true, tenant: "t" });
+});
+
+test("names that came first stay", () => {
+  const memory = new TraceMemory();
+  memory.remember("a", { agent: false, tenant: "first" });
+  memory.remember("a", { agent: true, tenant: "second", namespace: "n" });
+  expect(memory.recall("a")).toEqual({ agent: true, tenant: "first", namespace: "n" });
+});
+
+test("the members stand in canonical order", () => {
+  const paths = MEMBERS.map(({ path }) => path.split("."));
+  for (let index = 1; index < paths.length; index++) {
+    const before = paths[index - 1]!;
+    const after = paths[index]!;
+    const differ = after.findIndex((name, depth) => name !== before[depth]);
+    expect([before[differ]! < after[differ]!, before, after]).toEqual([true, before, after]);
+  }
+});
+
+test("the fingerprint ignores nonce and time of observation only", () => {
+  const key = new Uint8Array(32).fill(1);
+  const of = (body: object): string =>
+    Buffer.from(fingerprint(key, Buffer.from(JSON.stringify(body)))).toString("hex");
+  const body = {
+    a: { nonce: "x" },
+    nonce: "00",
+    time: { end: "1", observed: "5" },
+    x: { observed: "1" },
+  };
+  expect(of({ ...body, nonce: "ff" })).toBe(of(body));
+  expect(of({ ...body, time: { end: "1", observed: "9" } })).toBe(of(body));
+  expect(of({ ...body, time: { end: "2", observed: "5" } })).not.toBe(of(body));
+  expect(of({ ...body, a: { nonce: "y" } })).not.toBe(of(body));
+  expect(of({ ...body, x: { observed: "2" } })).not.toBe(of(body));
+  expect(of({ ...body, nonce: "fff" })).not.toBe(of(body));
+  expect(of({ kind: "seal" })).toHaveLength(32);
+  const escaped = { a: 'quote " \\', nonce: "00", time: { observed: "1" } };
+  expect(of({ ...escaped, nonce: "11" })).toBe(of(escaped));
+});
+
+test.each([
+  ["tenant", "acme", true],
+  ["tenant", "spanseal", true],
+  ["namespace", "spanseal", false],
+  ["namespace", "", false],
+  ["tenant", 'a"b', false],
+  ["tenant", "a\\b", false],
+  ["tenant", "[REDACTED:email]", true],
+  ["tenant", "user@example.com/eu:1", true],
+  ["tenant", "x".repeat(128), true],
+  ["tenant", "x".repeat(129), false],
+] as const)("%s %j is a name: %s", (kind, name, good) => {
+  expect(nameProblem(kind, name) === undefined).toBe(good);
+});
