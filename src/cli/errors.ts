@@ -41,7 +41,7 @@ export interface Failure {
   readonly complaints: readonly Complaint[];
 }
 
-export interface Complaint {
+interface Complaint {
   readonly error: string;
   readonly hint: string;
 }

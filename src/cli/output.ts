@@ -20,7 +20,7 @@ export function printFields(fields: readonly (readonly [string, string | undefin
   print(formatFields(fields));
 }
 
-export function formatFields(fields: readonly (readonly [string, string | undefined])[]): string {
+function formatFields(fields: readonly (readonly [string, string | undefined])[]): string {
   const width = Math.max(...fields.map(([name]) => name.length));
   return fields
     .filter(([, value]) => value !== undefined)

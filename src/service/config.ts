@@ -11,7 +11,6 @@ import { checkRedaction } from "./config/redaction.ts";
 import { resolveReferences } from "./config/references.ts";
 import { configSchema, defaultDataDirectory, laterKeys } from "./config/schema.ts";
 
-export type { Config } from "./config/model.ts";
 export type { Problem } from "./config/problems.ts";
 
 export interface ConfigSource {

@@ -5,7 +5,7 @@ import { unreadyReasons } from "./state.ts";
 import type { SidecarState } from "./state.ts";
 
 /** Told once per request, when its outcome is known. */
-export interface RequestOutcome {
+interface RequestOutcome {
   readonly signal: string;
   readonly transport: string;
   /** `ok`, or why it was refused. */
@@ -15,7 +15,7 @@ export interface RequestOutcome {
 }
 
 /** Told once per request that is durable. */
-export interface CommitOutcome {
+interface CommitOutcome {
   readonly recorded: number;
   readonly repeated: number;
   readonly conflicts: number;

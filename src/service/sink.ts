@@ -93,7 +93,7 @@ function signalEndpoints(http: HttpExporterConfig): Partial<Record<Signal, strin
 }
 
 /** What forwarding found out, as a control record. */
-export function controlRecord(control: ForwardControl, sink: string): ControlInput {
+function controlRecord(control: ForwardControl, sink: string): ControlInput {
   const { signal, first } = control;
   if (control.kind === "forwarding_suspended") {
     return {

@@ -8,7 +8,7 @@ import { join, relative, resolve } from "node:path";
 import { socketPathBytesMax } from "../limits.ts";
 import { ControlError } from "./control-error.ts";
 
-export const controlSocketName = "control.sock";
+const controlSocketName = "control.sock";
 
 export interface SocketPath {
   /** To bind or to connect to, until `release`. */

@@ -2,7 +2,7 @@
 import type { ForwarderStatus } from "../forward/forwarder.ts";
 import type { PublisherStatus } from "../publish/publisher.ts";
 
-export interface LedgerState {
+interface LedgerState {
   readonly state: "open" | "recovering" | "stopped" | "closed";
   readonly reason?: string | undefined;
   readonly directory: string;

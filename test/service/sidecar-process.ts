@@ -9,7 +9,7 @@ import { onTestFinished } from "vitest";
 
 const main = join(import.meta.dirname, "../../src/cli/main.ts");
 
-export interface ReadyLine {
+interface ReadyLine {
   readonly pid: number;
   readonly endpoints: { readonly grpc: string; readonly http: string; readonly operations: string };
   readonly ledger: string;
@@ -39,7 +39,7 @@ export interface StartOptions {
 const anyPort = "127.0.0.1:0";
 
 /** Receivers and operations on free ports. */
-export const freePorts = {
+const freePorts = {
   receivers: { otlp: { protocols: { grpc: { endpoint: anyPort }, http: { endpoint: anyPort } } } },
   operations: { endpoint: anyPort },
 };

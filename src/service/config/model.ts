@@ -1,7 +1,7 @@
 /** The configuration once read: defaults filled in, durations in milliseconds, sizes in bytes. */
 import type { Endpoint } from "./values.ts";
 
-export interface ServerTlsConfig {
+interface ServerTlsConfig {
   readonly cert_file: string;
   readonly key_file: string;
   readonly client_ca_file?: string | undefined;
@@ -9,7 +9,7 @@ export interface ServerTlsConfig {
   readonly reload_interval: number;
 }
 
-export interface ReceiverAuthConfig {
+interface ReceiverAuthConfig {
   readonly bearer_token_file: string;
 }
 
@@ -45,13 +45,13 @@ export interface NameConfig {
   readonly default: string;
 }
 
-export interface AuditConfig {
+interface AuditConfig {
   readonly namespace: NameConfig;
   readonly tenant: NameConfig;
   readonly data_access: "all" | "agent" | "none";
 }
 
-export interface ClientTlsConfig {
+interface ClientTlsConfig {
   readonly insecure: boolean;
   readonly insecure_skip_verify: boolean;
   readonly ca_file?: string | undefined;
@@ -95,7 +95,7 @@ export interface HttpExporterConfig extends ExporterConfig {
   readonly metrics_endpoint?: string | undefined;
 }
 
-export interface GrpcExporterConfig extends ExporterConfig {
+interface GrpcExporterConfig extends ExporterConfig {
   readonly endpoint: string;
 }
 
@@ -105,7 +105,7 @@ export interface ExportersConfig {
   readonly stamp: boolean;
 }
 
-export interface RedactionRuleConfig {
+interface RedactionRuleConfig {
   readonly id: string;
   readonly pattern: string;
   readonly class: string;
@@ -114,7 +114,7 @@ export interface RedactionRuleConfig {
   readonly context?: readonly string[] | undefined;
 }
 
-export interface PhiColumnConfig {
+interface PhiColumnConfig {
   readonly class: string;
   readonly action: string | readonly string[];
 }
@@ -130,7 +130,7 @@ export interface RedactionConfig {
   readonly rules: readonly RedactionRuleConfig[];
 }
 
-export interface LedgerConfig {
+interface LedgerConfig {
   readonly directory: string;
   readonly origin: string;
   readonly on_failure: "closed";
@@ -142,7 +142,7 @@ export interface LedgerConfig {
   };
 }
 
-export interface PublishConfig {
+interface PublishConfig {
   /** A directory. */
   readonly bucket: string;
   /** Milliseconds. */

@@ -74,11 +74,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
 }
 
 /** `value` as it may be shown: short, and never what came from a reference or looks secret. */
-export function show(
-  path: readonly PropertyKey[],
-  input: unknown,
-  context: ExplainContext,
-): string {
+function show(path: readonly PropertyKey[], input: unknown, context: ExplainContext): string {
   const reference = context.written.get(placeOf(path));
   if (reference !== undefined) return reference;
   if (isSecretPlace(path)) return "a hidden value";

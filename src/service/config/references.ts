@@ -16,7 +16,7 @@ export interface ResolvedReferences {
   readonly failures: readonly ReferenceFailure[];
 }
 
-export interface ReferenceFailure {
+interface ReferenceFailure {
   readonly path: readonly PropertyKey[];
   readonly written: string;
   readonly message: string;
