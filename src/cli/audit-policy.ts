@@ -1,11 +1,9 @@
 /** The audit policy for commands that show what it would do, with or without the operator's keys. */
 import { randomBytes } from "node:crypto";
 import type { AuditPolicy } from "../audit/policy.ts";
-import { nodeFiles } from "../ledger/files.ts";
-import { KeyError, openKeys } from "../ledger/keys.ts";
 import type { KeyRing } from "../ledger/keys.ts";
 import { auditPolicy } from "../service/policy.ts";
-import { locate } from "./locate.ts";
+import { locate, readKeysIfThere } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
 import { say } from "./output.ts";
 
@@ -20,14 +18,8 @@ export async function locateAuditPolicy(options: LocationOptions): Promise<Audit
 }
 
 async function openPepper(directory: string): Promise<Pick<KeyRing, "pepper" | "fingerprintKey">> {
-  try {
-    return await openKeys(directory, { files: nodeFiles, randomBytes }, { create: false });
-  } catch (error) {
-    if (!(error instanceof KeyError) || error.code !== "missing") throw error;
-    say(`note: no keys in ${directory}: tokens and hashes are made with a key of this run only\n`);
-    return {
-      pepper: { id: "dry-run", key: randomBytes(32) },
-      fingerprintKey: randomBytes(32),
-    };
-  }
+  const ring = await readKeysIfThere(directory);
+  if (ring !== undefined) return ring;
+  say(`note: no keys in ${directory}: tokens and hashes are made with a key of this run only\n`);
+  return { pepper: { id: "dry-run", key: randomBytes(32) }, fingerprintKey: randomBytes(32) };
 }

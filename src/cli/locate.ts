@@ -1,4 +1,5 @@
 /** Where a command finds configuration, ledger and keys. */
+import { randomBytes } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Option } from "commander";
@@ -6,6 +7,8 @@ import type { Command } from "commander";
 import { isCode, nodeFiles } from "../ledger/files.ts";
 import { fullOrigin, parseDescriptor } from "../ledger/descriptor.ts";
 import type { Descriptor } from "../ledger/descriptor.ts";
+import { KeyError, openKeys } from "../ledger/keys.ts";
+import type { KeyRing } from "../ledger/keys.ts";
 import { loadConfig } from "../service/config.ts";
 import type { LoadedConfig } from "../service/config.ts";
 import { CommandError, exitCodes } from "./errors.ts";
@@ -60,6 +63,16 @@ export async function readDescriptor(
 ): Promise<{ descriptor: Descriptor; origin: string }> {
   const descriptor = parseDescriptor(await nodeFiles.read(join(directory, "ledger.json")));
   return { descriptor, origin: fullOrigin(descriptor) };
+}
+
+/** @returns undefined where the folder holds no keys; @throws KeyError where they are not in order */
+export async function readKeysIfThere(directory: string): Promise<KeyRing | undefined> {
+  try {
+    return await openKeys(directory, { files: nodeFiles, randomBytes }, { create: false });
+  } catch (error) {
+    if (error instanceof KeyError && error.code === "missing") return undefined;
+    throw error;
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,0 +1,155 @@
+/** `spanseal verify` */
+import { stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Argument, Option } from "commander";
+import type { Command } from "commander";
+import type { JsonValue } from "../bytes/canonical-json.ts";
+import { directorySource } from "../ledger/directory-source.ts";
+import { isCode } from "../ledger/files.ts";
+import type { KeyRing } from "../ledger/keys.ts";
+import { publicVkeys } from "../ledger/keys.ts";
+import { parseVkey } from "../ledger/note.ts";
+import type { Failure, VerifyReport } from "../ledger/verify/report.ts";
+import { verifyLedger } from "../ledger/verify/verify.ts";
+import { CommandError, exitCodes } from "./errors.ts";
+import { locate, locateLedger, readDescriptor, readKeysIfThere, withLocation } from "./locate.ts";
+import type { LocationOptions } from "./locate.ts";
+import { print, printFields, printJson } from "./output.ts";
+import { openProgress } from "./progress.ts";
+import { readVkeys } from "./public-key.ts";
+
+interface VerifyOptions extends LocationOptions {
+  readonly bucket?: string | false;
+  readonly publicKey?: readonly string[];
+  readonly chainKey: boolean;
+  readonly level: "full" | "available";
+  readonly maxFailures?: string;
+}
+
+export function register(program: Command): void {
+  withLocation(program.command("verify"))
+    .description("check the whole log offline: every record, chain, root and tile")
+    .addArgument(new Argument("[directory]", "a ledger, or a folder that holds one"))
+    .addOption(new Option("--bucket <dir>", "compare with this bucket"))
+    .addOption(new Option("--no-bucket", "leave the bucket out"))
+    .addOption(
+      new Option("-p, --public-key <key...>", "trust this verifier key (C2SP vkey, or a file)"),
+    )
+    .addOption(new Option("--no-chain-key", "check as one who has no chain key"))
+    .addOption(
+      new Option("--level <level>", "full: cannot tell unless every MAC could be checked")
+        .choices(["available", "full"])
+        .default("available"),
+    )
+    .addOption(new Option("--max-failures <n>", "list at most so many failures"))
+    .addHelpText(
+      "after",
+      `
+Trusted are the public keys given by --public-key, else those of the key folder; never the one that
+the ledger itself names. Without one the answer is "self-consistent, identity unproven" (exit 2).
+Without the chain keys what follows the last signed root is not checked, and the answer says so.
+
+Exit codes: 0 the log is what was signed, 1 it is not, 2 cannot tell.
+
+Examples:
+  spanseal verify
+  spanseal verify ./copy --public-key auditor.vkey --no-chain-key
+  spanseal verify --json | jq .failures
+`,
+    )
+    .action(verify);
+}
+
+async function verify(argument: string | undefined, options: VerifyOptions): Promise<void> {
+  const directory = await locateLedger(options, argument);
+  const ring = await readKeysIfThere(locate(options).config.keys.directory);
+  const progress = openProgress();
+  const bucket = await bucketPrefix(directory, argument, options);
+  const report = await verifyLedger(directorySource(directory, bucket), {
+    ...(ring === undefined || !options.chainKey
+      ? {}
+      : { chainKey: (epoch: number) => ring.chainKey(epoch) }),
+    trusted: (await trustedKeys(directory, ring, options)).map((vkey) => parseVkey(vkey)),
+    level: options.level,
+    ...(options.maxFailures === undefined ? {} : { failuresMax: Number(options.maxFailures) }),
+    onProgress: (counts) => {
+      progress.show(() => `verifying: ${counts.records} records, ${counts.segments} segments`);
+    },
+  });
+  progress.end();
+  if (options.json === true) printJson(report as unknown as JsonValue);
+  else printReport(report, directory, bucket);
+  process.exitCode = report.exitCode;
+}
+
+/** Keys given on the command line replace those of the folder: an auditor trusts his own copy. */
+async function trustedKeys(
+  directory: string,
+  ring: KeyRing | undefined,
+  options: VerifyOptions,
+): Promise<string[]> {
+  if (options.publicKey !== undefined) return readVkeys(options.publicKey);
+  if (ring === undefined) return [];
+  return publicVkeys((await readDescriptor(directory)).origin, ring);
+}
+
+/** The log's prefix in the bucket; undefined where there is none to compare with. */
+async function bucketPrefix(
+  directory: string,
+  argument: string | undefined,
+  options: VerifyOptions,
+): Promise<string | undefined> {
+  if (options.bucket === false) return undefined;
+  const beside = join(dirname(directory), "bucket");
+  const implied = argument === undefined ? locate(options).config.publish.bucket : beside;
+  const { origin } = await readDescriptor(directory);
+  const prefix = join(options.bucket ?? implied, origin);
+  if (await isFolder(prefix)) return prefix;
+  if (options.bucket === undefined) return undefined;
+  throw new CommandError(`${options.bucket} has nothing of this log: expected ${prefix}`, {
+    hint: "name the folder that publish.bucket names, or leave the bucket out with --no-bucket",
+    exitCode: exitCodes.cannotTell,
+  });
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (isCode(error, "ENOENT")) return false;
+    throw error;
+  }
+}
+
+function printReport(report: VerifyReport, directory: string, bucket: string | undefined): void {
+  const { counts } = report;
+  print(`${report.summary}\n`);
+  printFields([
+    ["ledger", directory],
+    ["bucket", bucket ?? "not compared"],
+    ["origin", report.origin],
+    ["identity", report.identity],
+    ["records", `${counts.records} in ${counts.chains} chains, ${counts.segments} segments`],
+    ["proven", `${report.provenSize} records are under a signed root of a trusted key`],
+    ["macs", `${report.macs} (${counts.macs} checked)`],
+    ["roots", `${counts.checkpoints} checkpoints, ${counts.seals} seals, ${counts.tiles} tiles`],
+  ]);
+  for (const failure of report.failures) print(`FAILED ${formatFailureLine(failure)}\n`);
+  const hidden = report.failureCount - report.failures.length;
+  if (hidden > 0) print(`FAILED ${hidden} more, see --max-failures\n`);
+  for (const { reason, index, discardedBytes } of report.recoveries) {
+    print(`recovered at record ${index}: ${reason}, ${discardedBytes} bytes set aside\n`);
+  }
+  for (const { what, detail } of report.unchecked) print(`not checked (${what}): ${detail}\n`);
+}
+
+function formatFailureLine({ class: what, place, detail, count }: Failure): string {
+  const where = [
+    place.file,
+    place.segment && `${place.segment} line ${place.line}`,
+    place.index === undefined ? undefined : `record ${place.index}`,
+    place.namespace && `chain ${place.namespace}/${place.tenant} #${place.sequence}`,
+  ];
+  const many = count === undefined ? "" : ` (${count} records)`;
+  return `${what} at ${where.filter(Boolean).join(", ")}: ${detail}${many}`;
+}
