@@ -63,7 +63,8 @@ export function explainFailure(error: unknown): Failure {
   if (error instanceof ForwardError) return withRemedy(error, forwardExit(error), sinkHint);
   if (error instanceof ReceiverError) return withRemedy(error, exitCodes.cannotTell, receiverHint);
   if (error instanceof ControlError) return failure(exitCodes.no, error.message, controlHint);
-  return failure(exitCodes.no, messageOf(error), unexpectedHint);
+  const isSystem = error instanceof Error && "syscall" in error;
+  return failure(exitCodes.no, messageOf(error), isSystem ? systemHint : unexpectedHint);
 }
 
 const keyHint = "check the folder given by --keys or keys.directory, and who may read it";
@@ -72,6 +73,7 @@ const bucketHint = "check the folder given by publish.bucket";
 const sinkHint = "check exporters in the configuration, and the ledger's folder spool";
 const receiverHint = "check receivers.otlp.protocols in the configuration";
 const controlHint = "ask the sidecar with spanseal status, and read its log";
+const systemHint = "check that the path is right, that there is space, and who may write there";
 const unexpectedHint = "run the command again with --help, and read the log of the sidecar";
 
 function failure(exitCode: ExitCode, error: string, hint: string): Failure {

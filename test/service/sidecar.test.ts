@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, renameSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { SpanStatusCode } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
@@ -109,6 +109,17 @@ test("a restart goes on with the log; an unchanged policy is not recorded again"
   expect(kinds.join(" ")).toBe(`${wanted} redaction_off closed seal`);
   const changed = linesOf(ledgerOf(first)).findLast(({ head }) => head.kind === "policy_changed");
   expect(changed!.body).toMatchObject({ changes: ["redaction.packs"] });
+});
+
+test("a ledger without its keys is refused, and no other keys are made for it", async () => {
+  const sidecar = await startSidecar();
+  await sidecar.stop();
+  const { cwd } = sidecar;
+  renameSync(join(cwd, "spanseal-keys"), join(cwd, "moved"));
+  const refused = await spanseal(["serve", "--config", "spanseal.yaml"], { cwd });
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toMatch(/^error: there are no keys in .*\nhint: restore the folder/);
+  expect(existsSync(join(cwd, "spanseal-keys"))).toBe(false);
 });
 
 test("an unclean end is recovered, and recorded as such", async () => {
