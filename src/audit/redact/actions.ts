@@ -178,9 +178,7 @@ export function applyActions(actions: Actions, value: string, treatment: Treatme
       if (number === undefined) return maskText(treatment.class);
       return first.kind === "bucket" ? bucket(number, first.width) : range(number, first.width);
     }
-    case "mask":
-    case "drop":
-    case undefined:
+    default:
       return maskText(treatment.class);
   }
 }

@@ -71,9 +71,11 @@ function hexAt(bytes: Uint8Array, start: number, stop: number, count: number): n
   return value;
 }
 
+const TO_ESCAPE = /["'\\\p{Cc}]/gu;
+
 /** `text` (one character per byte) as it stands inside a string literal with these quotes. */
 export function escapeJson(text: string, quote: string): string {
-  return text.replace(/["'\\\x00-\x1f]/g, (character) =>
+  return text.replace(TO_ESCAPE, (character) =>
     character >= " "
       ? character === quote || character === "\\"
         ? `\\${character}`

@@ -183,4 +183,4 @@ export function treatText(
 }
 
 const NON_ASCII = /[\x80-\xff]/;
-const NON_ASCII_TEXT = /[^\x00-\x7f]/;
+const NON_ASCII_TEXT = /[\u0080-\uffff]/;

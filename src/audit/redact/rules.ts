@@ -23,7 +23,7 @@ export interface CompiledRule {
   readonly literals: readonly string[] | undefined;
 }
 
-export const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+export const NAME: RegExp = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
 /** @throws RuleError naming the rule, its path and what to change */
 export function compileRule(rule: RuleConfig, path: string): CompiledRule {

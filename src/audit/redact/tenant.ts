@@ -49,7 +49,7 @@ function attribute(
 ): Buffer | undefined {
   let found: Buffer | undefined;
   const reader = new WireReader(source.bytes, start, stop);
-  while (field !== undefined && reader.next()) {
+  while (reader.next()) {
     if (reader.wireType !== LENGTH_DELIMITED || reader.field !== field) continue;
     const bounds = { start: reader.start, stop: reader.stop };
     const value =

@@ -53,10 +53,12 @@ function trimDomain(text: string, start: number, end: number): number {
   return -1;
 }
 
+const USER_INFO = /:\/\/[^\s/?#]{0,300}:[^\s/?#]{0,300}$/;
+
 /** `git@host:path` is an address of a repository; `user:password@host` belongs to another detector. */
 function isPerson(value: string, text: string, start: number): boolean {
   if (value.startsWith("git@")) return false;
-  return !/:\/\/[^\s/@]{0,64}:$/.test(text.slice(Math.max(0, start - 70), start));
+  return !USER_INFO.test(text.slice(Math.max(0, start - 320), start));
 }
 
 export const email: Detector = {

@@ -1,12 +1,43 @@
 /** Which detectors a pack holds. Order is precedence: the more specific first. */
 import type { Detector } from "../detector.ts";
 import { RuleError } from "../rule-error.ts";
+import { paymentCard } from "./card.ts";
 import { email } from "./email.ts";
+import { iban } from "./iban.ts";
+import { ipv4, ipv6, phone } from "./network.ts";
+import { dateOfBirth, mrn } from "./person.ts";
+import { keywordSecret } from "./secrets.ts";
+import {
+  awsAccessKey,
+  awsSecretKey,
+  basic,
+  bearer,
+  githubToken,
+  jwt,
+  privateKey,
+  slackToken,
+  urlCredentials,
+} from "./tokens.ts";
+import { usPhone, usSsn } from "./us.ts";
 
 const packs: ReadonlyMap<string, readonly Detector[]> = new Map([
-  ["secrets", []],
-  ["us", []],
-  ["core", [email]],
+  [
+    "secrets",
+    [
+      privateKey,
+      jwt,
+      githubToken,
+      slackToken,
+      awsAccessKey,
+      awsSecretKey,
+      bearer,
+      basic,
+      urlCredentials,
+      keywordSecret,
+    ],
+  ],
+  ["us", [usSsn, usPhone]],
+  ["core", [paymentCard, iban, email, mrn, dateOfBirth, phone, ipv6, ipv4]],
 ]);
 
 /** Named by the design, not built yet. */
@@ -15,18 +46,14 @@ const later: readonly string[] = ["eu", "uk", "ca", "au", "in", "br"];
 /** @throws RuleError `unknown_pack` or `pack_not_available` */
 export function detectorsOf(names: readonly string[]): readonly Detector[] {
   names.forEach((name, at) => {
-    if (packs.has(name)) return;
-    const remedy = `available are ${["core", "secrets", "us"].join(", ")}`;
-    if (later.includes(name)) {
-      const message = `pack "${name}" is not available yet`;
-      throw new RuleError("pack_not_available", `redaction.packs[${at}]`, message, remedy);
-    }
-    throw new RuleError(
-      "unknown_pack",
-      `redaction.packs[${at}]`,
-      `there is no pack "${name}"`,
-      remedy,
-    );
+    if (!packs.has(name)) throw packError(name, `redaction.packs[${at}]`);
   });
   return [...packs].filter(([name]) => names.includes(name)).flatMap(([, detectors]) => detectors);
+}
+
+function packError(name: string, path: string): RuleError {
+  const remedy = "available are core, secrets and us";
+  return later.includes(name)
+    ? new RuleError("pack_not_available", path, `pack "${name}" is not available yet`, remedy)
+    : new RuleError("unknown_pack", path, `there is no pack "${name}"`, remedy);
 }

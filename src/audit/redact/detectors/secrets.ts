@@ -1,0 +1,88 @@
+/** `password=…`, `api_key: …`, `"client_secret": "…"`: a word that names a secret, then its value. */
+import { mask } from "../actions.ts";
+import { HIDDEN, SECRET_WORD } from "../candidates.ts";
+import type { Detector, Hit, Place } from "../detector.ts";
+
+/** How much a word proves: any value, any that is no common word, or only what looks random. */
+type Strength = "password" | "secret" | "token";
+
+const WORDS =
+  "(passw(?:or)?d|passphrase|pwd)|" +
+  "((?:client|app|shared|consumer|webhook|jwt|signing)[_. -]?secret|secret[_. -]?(?:access[_. -]?)?key|secret)|" +
+  "((?:x[_. -]?)?(?:api|access|private|encryption|signing|auth|master|account|service|subscription)[_. -]?key|" +
+  "(?:access|auth|refresh|id|session|api|csrf|security|bot|bearer)[_. -]?token|token|credentials?)";
+
+const LEAD = new RegExp(
+  `(?:${WORDS})["'\`\\\\]{0,8}[ \\t]{0,4}(?::=|=>|=|:)[ \\t]{0,4}(["'\`\\\\]{0,8})`,
+  "gi",
+);
+const KEY = new RegExp(`(?:${WORDS.replaceAll("[_. -]", "_")})$`);
+const AUTHORIZATION_KEY = /(?:^|_)authorization$/;
+/** Tokens that are no secrets: those of a page, those of a language model. */
+const HARMLESS_BEFORE =
+  /(?:page|next|continuation|cursor|stop|eos|bos|pad|sep|unk|mask|special|prompt|completion|public|partition|primary|foreign|sort)[_. -]?$/i;
+
+function strengthOf(match: RegExpExecArray): Strength {
+  if (match[1] !== undefined) return "password";
+  return match[2] !== undefined ? "secret" : "token";
+}
+
+function findSecrets(text: string, place: Place): Hit[] {
+  if (place.key !== "" && isSecretKey(place.key, text)) return [{ start: 0, end: text.length }];
+  const hits: Hit[] = [];
+  LEAD.lastIndex = 0;
+  for (let match = LEAD.exec(text); match !== null; match = LEAD.exec(text)) {
+    const start = match.index + match[0].length;
+    const quotes = match[4] ?? "";
+    const end = valueEnd(text, start, quotes);
+    const before = text.slice(Math.max(0, match.index - 14), match.index);
+    const strength = strengthOf(match);
+    if (strength !== "password" && HARMLESS_BEFORE.test(before)) continue;
+    const assigned = quotes !== "" || match[0].includes("=");
+    if (!isSecret(text.slice(start, end), strength, assigned)) continue;
+    hits.push({ start, end });
+    LEAD.lastIndex = end;
+  }
+  return hits;
+}
+
+/** To the closing quote, or to white space and what separates one value from the next. */
+function valueEnd(text: string, start: number, quotes: string): number {
+  const quote = /["'`]/.exec(quotes)?.[0];
+  let end = start;
+  if (quote === undefined) {
+    while (end < text.length && !/[\s"'`,;&<>()[\]{}|]/.test(text[end]!)) end++;
+    return end;
+  }
+  while (end < text.length && text[end] !== quote && text[end] !== "\n") end++;
+  while (end > start && text[end - 1] === "\\") end--;
+  return end;
+}
+
+function isSecretKey(key: string, value: string): boolean {
+  if (AUTHORIZATION_KEY.test(key)) return value.length >= 4 && !PLACEHOLDER.test(value);
+  const match = KEY.exec(key);
+  if (match === null || HARMLESS_BEFORE.test(key.slice(0, match.index))) return false;
+  return isSecret(value, strengthOf(match), true);
+}
+
+/** What stands where a value would: nothing, a type, a variable, a mask. */
+const PLACEHOLDER =
+  /^(?:|null|none|nil|undefined|true|false|yes|no|str|string|text|int|integer|number|bool|boolean|object|array|optional|required|hidden|redacted|missing|invalid|expired|empty|unset|\*+|x+|\.+|<.*|\$.*|\{.*|\[.*|%[A-Z_]+%?|process\.env.*|os\.environ.*|env\..*)$/i;
+
+function isSecret(value: string, strength: Strength, assigned: boolean): boolean {
+  if (PLACEHOLDER.test(value)) return false;
+  const word = /^[a-z]+(?:[ _-][a-z]+)*[.!?]?$/.test(value);
+  if (strength === "password") return value.length >= 3;
+  if (strength === "secret") return value.length >= 4 && (assigned || !word);
+  if (value.length < 6 || /\s/.test(value.trim())) return false;
+  return !/^[\d.,]+$/.test(value) && (!word || value.length >= 24);
+}
+
+export const keywordSecret: Detector = {
+  id: "keyword_secret",
+  class: "secret",
+  trigger: SECRET_WORD | HIDDEN,
+  matcher: findSecrets,
+  actions: mask,
+};
