@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Signal } from "../../src/audit/otlp/schema.ts";
 import type { ForwardControl } from "../../src/forward/control.ts";
+import type { Forwarder } from "../../src/forward/forwarder.ts";
 import { FakeLog, startHarness, until } from "./harness.ts";
 import type { Harness } from "./harness.ts";
 import { startHttpSink } from "./http-sink-server.ts";
@@ -34,9 +35,9 @@ function open(world: World, files: SimulatedFiles): Promise<Harness> {
     directory: "/spool",
     files,
     fakeLog: world.log,
-    segmentBytesMax: 250,
+    segmentBytesMax: 150,
     cacheBytesMax: 200,
-    cursorIntervalMs: 1,
+    cursorIntervalMs: 5,
     sink: { kind: "http", endpoint: world.sink.url, compression: "none" },
     onControl: (control) => {
       world.controls.push(control);
@@ -53,7 +54,7 @@ async function append(world: World, signal: Signal, name: string): Promise<void>
 /** Requests of two signals, a group of both, one that the sink rejects, one that is taken back. */
 async function scenario(world: World, files: SimulatedFiles): Promise<void> {
   const { forwarder, log } = await open(world, files);
-  const rounds = ["1", "2", "3", "4"];
+  const rounds = ["1", "2", "3"];
   for (const round of rounds) {
     if (files.isCut) break;
     // A request that fails is refused; the agent goes on with the next one.
@@ -68,6 +69,8 @@ async function scenario(world: World, files: SimulatedFiles): Promise<void> {
       world.acknowledged.logs.push(both[1]);
     });
     await attempt(() => takeBack(world, `never ${round}`));
+    // Sometimes the sink keeps up, so that files are done with and removed.
+    if (round !== "2") await until(() => files.isCut || isEmpty(forwarder));
   }
   await attempt(() => forwarder.close(20));
 }
@@ -98,9 +101,7 @@ async function attempt(action: () => Promise<void>): Promise<void> {
 async function settle(world: World, files: SimulatedFiles): Promise<void> {
   const from = world.sink.taken.length;
   const { forwarder } = await open(world, files);
-  await until(() =>
-    Object.values(forwarder.status()).every(({ queueEntries }) => queueEntries === 0),
-  );
+  await until(() => isEmpty(forwarder));
   await forwarder.close(1000);
   for (const signal of ["traces", "logs"] as const) {
     const all = namesOf(world, signal, 0);
@@ -115,6 +116,10 @@ async function settle(world: World, files: SimulatedFiles): Promise<void> {
   }
 }
 
+function isEmpty(forwarder: Forwarder): boolean {
+  return Object.values(forwarder.status()).every(({ queueEntries }) => queueEntries === 0);
+}
+
 function namesOf(world: World, signal: Signal, from: number): string[] {
   const taken = world.sink.taken.slice(from).filter((request) => request.signal === signal);
   return taken.flatMap(({ names }) => names);
@@ -125,7 +130,7 @@ async function operationsOf(sink: HttpSinkServer): Promise<number> {
   const world = newWorld(sink);
   await scenario(world, files);
   await settle(world, files.after("synced"));
-  expect(world.acknowledged.traces).toHaveLength(8);
+  expect(world.acknowledged.traces).toHaveLength(6);
   return files.operations;
 }
 

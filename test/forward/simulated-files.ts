@@ -53,6 +53,14 @@ export class SimulatedFiles implements Files {
     return files;
   }
 
+  /** The same file system under a new process: nothing is lost, and nothing more is synced. */
+  afterKill(): SimulatedFiles {
+    const files = new SimulatedFiles();
+    files.names = new Map(this.names);
+    files.syncedNames = new Map(this.syncedNames);
+    return files;
+  }
+
   paths(): string[] {
     return [...this.names.keys()].toSorted();
   }
@@ -83,7 +91,7 @@ export class SimulatedFiles implements Files {
         sync: () =>
           this.change(
             () => sync(node),
-            () => void (node.untrusted = true),
+            () => void (node.untrusted = !this.isCut),
           ),
         truncate: (size) =>
           this.change(() => {

@@ -53,8 +53,15 @@ test("nothing is sent before its group is committed", async () => {
   await forwarder.stage(0, [staged("traces", "a", 0), staged("logs", "b", 1)]);
   await new Promise((resolve) => setTimeout(resolve, 60));
   expect(sink.arrived).toBe(0);
+  sink.script = [{ status: 200, delayMs: 30 }];
   forwarder.committed(2);
+  await forwarder.stage(2, [staged("traces", "c", 2)]);
   await until(() => sink.names.length === 2);
+  await until(() => forwarder.status().traces!.sent === 1);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  expect(sink.names.toSorted()).toEqual(["a", "b"]);
+  forwarder.committed(3);
+  await until(() => sink.names.length === 3);
   await forwarder.close(1000);
   await sink.close();
 });
@@ -95,6 +102,19 @@ test("entries that the log does not hold are dropped at start", async () => {
     expect(await deliverAll(files.after(remains), 1)).toEqual(["a", "without records"]);
     expect(await deliverAll(files.after(remains), 2)).toHaveLength(4);
   }
+});
+
+test("what a killed process left unsynced is durable once the next one relies on it", async () => {
+  const reference = await simulated();
+  const entry = staged("logs", "a log without records", 0, 0);
+  await reference.forwarder.stage(0, [entry]);
+  // The sync of the entry is the last operation of the stage.
+  const files = new SimulatedFiles({ at: reference.files.operations, kind: "power-cut" });
+  const { forwarder } = await simulated({ files });
+  await expect(forwarder.stage(0, [entry])).rejects.toMatchObject({ code: "spool_failed" });
+  const second = files.afterKill();
+  await simulated({ files: second });
+  expect(await deliverAll(second.after("synced"), 0)).toEqual(["a log without records"]);
 });
 
 test("a log that is shorter than the spool knows is refused", async () => {
