@@ -5,7 +5,6 @@
  */
 import { dirname, join } from "node:path";
 
-import { dedupeWindowRecords, windowBlockEntries } from "../limits.ts";
 import { keyName } from "./chain.ts";
 import { tipOf } from "./chains.ts";
 import { signCheckpoint } from "./checkpoint.ts";
@@ -47,6 +46,8 @@ export interface CheckpointerParts {
   segmentPlace(): SegmentPlace;
   /** Appends a seal, alone; calls `onDurable` before anything else is appended. */
   seal(state: StateReference | undefined, onDurable: () => void): Promise<{ index: number }>;
+  /** Window entries after which a snapshot becomes a block of its own. */
+  readonly blockEntries: number;
   /** The disk holds something else than the log says: nothing may be signed any more. */
   stop(reason: string): void;
 }
@@ -91,6 +92,11 @@ export class Checkpointer {
     const next = this.#running.then(() => this.#checkpoint());
     this.#running = next.catch(() => undefined);
     return next;
+  }
+
+  /** Resolves when no checkpoint is under way. */
+  async idle(): Promise<void> {
+    await this.#running;
   }
 
   async #checkpoint(): Promise<LocalCheckpoint> {
@@ -200,14 +206,14 @@ export class Checkpointer {
 
   /** A snapshot with enough entries becomes the block that later ones begin after. */
   #noteBlock(capture: Capture, state: StateReference): void {
-    if (capture.windowEnd - capture.windowStart < windowBlockEntries) return;
+    if (capture.windowEnd - capture.windowStart < this.#parts.blockEntries) return;
     this.#blocks = [{ ...state, windowEnd: capture.windowEnd }, ...this.#blocks];
   }
 
   /** Keeps the two newest snapshots and the blocks that the window still needs. */
   async #pruneStates(windowEnd: number): Promise<void> {
-    const { directory, files } = this.#parts;
-    const windowStart = windowEnd - dedupeWindowRecords;
+    const { directory, files, memory } = this.#parts;
+    const windowStart = windowEnd - memory.window.capacity;
     this.#blocks = this.#blocks.filter((block) => block.windowEnd > windowStart);
     const kept = new Set(this.#blocks.map(({ size }) => size));
     const names = await files.list(join(directory, "state"));

@@ -150,9 +150,9 @@ export class GroupBuilder {
 
   #contradicted(outcome: number, actions: ActionMacs): string {
     const place = Math.floor(outcome / 2);
-    if (outcome % 2 === 0) return this.#memory.window.nameAt(place);
+    if (outcome % 2 === 0) return this.#memory.window.macAt(place);
     const at = actions.recordOf[place]! * digestBytes;
-    return actions.macs.macs.toString("hex", at, at + digestBytes / 2);
+    return actions.macs.macs.toString("hex", at, at + digestBytes);
   }
 
   /** The group is durable: tips, tree, window and counters follow. */
@@ -180,7 +180,7 @@ export class GroupBuilder {
       for (let position = 0; position < outcomes.length; position++) {
         if (outcomes[position] === repeat) continue;
         const slot = window.add(ids, fingerprints, position * idWords);
-        window.setName(slot, writer.macs, record * digestBytes);
+        window.setMac(slot, writer.macs, record * digestBytes);
         record++;
       }
       countActions(counters, item.end - item.first);

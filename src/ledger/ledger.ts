@@ -3,7 +3,6 @@
  * explained is refused, what a crash leaves is repaired and written down.
  */
 import type { ChainName, PreparedBatch } from "../audit/prepared-batch.ts";
-import { chainsMax, checkpointRecordsMax, segmentAgeMsMax, segmentBytesMax } from "../limits.ts";
 import { keyName } from "./chain.ts";
 import { Checkpointer, type LocalCheckpoint } from "./checkpointer.ts";
 import { LedgerClock, type Clock } from "./clock.ts";
@@ -11,12 +10,11 @@ import type { ControlKind, ControlMembers } from "./control.ts";
 import { controlItem, type ControlSource } from "./control-item.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { openDirectory, type LedgerIdentity } from "./directory.ts";
-import type { Files } from "./files.ts";
-import type { CommitFollower } from "./follower.ts";
 import type { AppendResult } from "./group.ts";
 import { GroupBuilder } from "./group-builder.ts";
 import type { KeyRing } from "./keys.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
+import { defaultBounds, type LedgerBounds, type LedgerOptions } from "./ledger-options.ts";
 import { lockDirectory, type DirectoryLock } from "./lock.ts";
 import type { LedgerMemory } from "./memory.ts";
 import { writeOpening, type OpenedExpectations } from "./opening.ts";
@@ -30,39 +28,12 @@ export type {
   Clock,
   CommitReport,
   KnownSize,
+  LedgerBounds,
+  LedgerOptions,
   LocalCheckpoint,
   OpenedExpectations,
   SequencerState,
 };
-
-export interface LedgerOptions {
-  readonly directory: string;
-  /** Base origin; the ledger's instance is added. */
-  readonly origin: string;
-  readonly keys: KeyRing;
-  readonly files: Files;
-  readonly clock: Clock;
-  /** Cryptographically random. */
-  randomBytes(count: number): Uint8Array;
-  readonly follower?: CommitFollower | undefined;
-  /** What `opened` says: what the verifier may expect from then on. */
-  readonly opened: OpenedExpectations;
-  /** Sizes that spool, bucket or projection know: a shorter log is refused. */
-  readonly known?: readonly KnownSize[];
-  readonly bounds?: Partial<LedgerBounds>;
-  onStateChange?(state: SequencerState, reason: string | undefined): void;
-  onCommit?(commit: CommitReport): void;
-  /** A checkpoint that the ledger made by itself failed; it is tried again. */
-  onCheckpointError?(error: Error): void;
-}
-
-export interface LedgerBounds {
-  readonly segmentBytesMax: number;
-  readonly segmentAgeMsMax: number;
-  readonly checkpointRecordsMax: number;
-  readonly chainsMax: number;
-  readonly storageRetryMsMin: number;
-}
 
 export interface ControlInput<K extends ControlKind = ControlKind> {
   readonly kind: K;
@@ -125,14 +96,6 @@ export interface Ledger {
   close(reason?: string): Promise<void>;
 }
 
-const defaultBounds: LedgerBounds = {
-  segmentBytesMax,
-  segmentAgeMsMax,
-  checkpointRecordsMax,
-  chainsMax,
-  storageRetryMsMin: 100,
-};
-
 /**
  * Creates or opens the ledger. On return `opened` is durable and the directory is locked until
  * `close` or the end of the process.
@@ -149,8 +112,10 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       wallUnixNano: options.clock.wallUnixNano(),
       randomBytes: (count) => options.randomBytes(count),
     });
-    const source = { ...options, identity, randomBytes: options.randomBytes.bind(options) };
-    const recovered = await recoverLedger(source, options.known ?? []);
+    const bounds = { ...defaultBounds, ...options.bounds };
+    const source = { ...options, bounds, identity, randomBytes: options.randomBytes.bind(options) };
+    const evidence = (await options.evidence?.(identity.origin)) ?? [];
+    const recovered = await recoverLedger(source, [...(options.known ?? []), ...evidence]);
     const ledger = new FileLedger(options, identity, recovered, lock);
     await ledger.begin(recovered);
     return ledger;
@@ -251,6 +216,7 @@ class FileLedger implements Ledger {
         keys: () => this.#keys,
         segmentPlace: () => this.#segments.place,
         seal: (state, onDurable) => this.#sequencer.appendSeal(state, onDurable),
+        blockEntries: this.#bounds.windowBlockEntries,
         stop: (reason) => this.#sequencer.stop(reason),
       },
       { latest: recovered.checkpoint, state: recovered.state, blocks: recovered.blocks },
@@ -260,6 +226,8 @@ class FileLedger implements Ledger {
   async begin(recovered: RecoveredLedger): Promise<void> {
     const { directory, opened, files } = this.#options;
     try {
+      // Before the first append: afterwards a dropped entry's indexes could be taken by others.
+      await this.#options.follower?.recover?.(this.size);
       await writeOpening({
         directory,
         files,
@@ -293,6 +261,11 @@ class FileLedger implements Ledger {
   }
 
   async checkpoint(): Promise<LocalCheckpoint> {
+    if (this.#closing !== undefined) throw new LedgerError("closed", "the ledger is closed");
+    return this.#checkpoint();
+  }
+
+  async #checkpoint(): Promise<LocalCheckpoint> {
     const checkpoint = await this.#checkpointer.checkpoint();
     this.#sequencer.hold = undefined;
     return checkpoint;
@@ -303,8 +276,9 @@ class FileLedger implements Ledger {
     this.#options.onCommit?.(commit);
     const unsealed = this.size - (this.latestCheckpoint?.size ?? 0);
     if (unsealed < this.#bounds.checkpointRecordsMax || this.#isCheckpointing) return;
+    if (this.#closing !== undefined) return;
     this.#isCheckpointing = true;
-    this.checkpoint()
+    this.#checkpoint()
       .catch((error: unknown) => this.#checkpointFailed(error, unsealed))
       .finally(() => {
         this.#isCheckpointing = false;
@@ -369,11 +343,18 @@ class FileLedger implements Ledger {
 
   async #close(reason: string): Promise<void> {
     try {
+      // A seal of an earlier call would be a second one after `closed`.
+      await this.#checkpointer.idle();
       await this.#sequencer.drain();
       if (this.#sequencer.state === "open") {
-        const { boot } = this.#memory.counters;
-        await this.appendControl({ kind: "closed", members: { boot, reason } });
-        await this.checkpoint();
+        const members = (): ControlMembers["closed"] => ({
+          boot: this.#memory.counters.boot,
+          reason,
+        });
+        await this.#sequencer.finish((waiting) =>
+          controlItem(this.#controls, { kind: "closed", members }, waiting),
+        );
+        await this.#checkpoint();
       }
     } finally {
       await this.#sequencer.close();

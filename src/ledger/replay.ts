@@ -34,7 +34,7 @@ export class Replay {
   readonly #keys: KeyRing;
   /** Sizes at which the root is wanted, ascending. */
   readonly #rootsWanted: number[];
-  readonly roots = new Map<number, Uint8Array>();
+  readonly roots: Map<number, Uint8Array> = new Map();
   lastGroup: LastGroup | undefined;
   readonly #macs = Buffer.alloc(digestBytes);
 
@@ -108,7 +108,7 @@ export class Replay {
     counters.tip = line.mac;
     if (line.kind === "action") {
       const slot = window.add(words(fromHex(line.id)), this.#fingerprintOf(line, parts.body), 0);
-      window.setName(slot, this.#macs, 0);
+      window.setMac(slot, this.#macs, 0);
       countActions(counters, 1);
     } else if (isControlKind(line.kind)) countControl(counters, line.kind, parts.body);
   }

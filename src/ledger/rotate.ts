@@ -12,12 +12,12 @@ import { chainRotationProof, rotationMessage } from "./rotation.ts";
 export function chainRotation(memory: LedgerMemory, keys: KeyRing): ControlMembers["key_rotated"] {
   const { counters, descriptorDigest } = memory;
   const oldKey = keys.chainKey(counters.epoch);
-  const newKey = keys.chainKey(keys.chainEpoch);
-  if (oldKey === undefined || newKey === undefined || keys.chainEpoch <= counters.epoch) {
-    throw noNewer("chain", keys);
-  }
+  // One epoch at a time: each key is vouched for by the one before it.
+  const newEpoch = counters.epoch + 1;
+  const newKey = keys.chainKey(newEpoch);
+  if (oldKey === undefined || newKey === undefined) throw noNewer("chain", keys);
   const from = keyName(counters.epoch, oldKey);
-  const to = keyName(keys.chainEpoch, newKey);
+  const to = keyName(newEpoch, newKey);
   const proof = chainRotationProof(newKey, { descriptorDigest, from, to });
   return { from, to, proof, purpose: "chain" };
 }

@@ -6,14 +6,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 
-import {
-  batchRecordsMax,
-  chainLimitIntervalMs,
-  groupBytesMax,
-  lineFrameBytesMax,
-  storageRetryMsMax,
-  storageRetryMsMin,
-} from "../limits.ts";
+import { chainLimitIntervalMs, storageRetryMsMax, storageRetryMsMin } from "../limits.ts";
 import type { PreparedBatch } from "../audit/prepared-batch.ts";
 import type { LedgerClock } from "./clock.ts";
 import {
@@ -25,8 +18,9 @@ import {
   type FailedGroup,
   type Waiting,
 } from "./control-item.ts";
+import { CommitQueue } from "./commit-queue.ts";
 import type { CommitFollower } from "./follower.ts";
-import { batchItem, itemBytes, itemCount, resultOf, stagedEntries } from "./group.ts";
+import { batchItem, resultOf, stagedEntries } from "./group.ts";
 import type { AppendResult, ControlItem, Group, Item } from "./group.ts";
 import type { GroupBuilder } from "./group-builder.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
@@ -57,10 +51,11 @@ export interface CommitReport {
 
 export class Sequencer {
   readonly #parts: SequencerParts;
-  #queue: Item[] = [];
-  #queuedBytes = 0;
+  readonly #queue = new CommitQueue();
   #state: SequencerState = "open";
   #reason: string | undefined;
+  /** `closed` is under way: nothing but its seal may follow. */
+  #isFinishing = false;
   /** Refuses requests for a reason outside the log, such as checkpoints that cannot be made. */
   hold: string | undefined;
   #loop: Promise<void> | undefined;
@@ -83,22 +78,38 @@ export class Sequencer {
   }
 
   get queue(): { readonly requests: number; readonly bytes: number } {
-    return { requests: this.#queue.length, bytes: this.#queuedBytes };
+    return { requests: this.#queue.length, bytes: this.#queue.bytes };
   }
 
   /** Resolves once every record of the batch is durable. */
   append(batch: PreparedBatch): Promise<AppendResult> {
-    const refusal =
-      stateRefusal(this.#state, this.#reason) ?? this.#heldReason() ?? sizeRefusal(batch);
+    const refusal = this.#refusal() ?? this.#heldReason() ?? sizeRefusal(batch);
     if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => this.#enqueue(batchItem(batch, { resolve, reject })));
   }
 
   /** As `append`, for a record about the ledger itself. */
   appendControl(make: (waiting: Waiting) => ControlItem): Promise<{ readonly index: number }> {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
+    return this.#appendLast(make);
+  }
+
+  #appendLast(make: (waiting: Waiting) => ControlItem): Promise<{ readonly index: number }> {
     const refusal = stateRefusal(this.#state, this.#reason);
     if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => this.#enqueue(make({ resolve, reject })));
+  }
+
+  #refusal(): LedgerError | undefined {
+    return stateRefusal(this.#isFinishing ? "closed" : this.#state, this.#reason);
+  }
+
+  /** Appends `closed` after all that waits; from the call on, only a seal is taken. */
+  async finish(make: (waiting: Waiting) => ControlItem): Promise<void> {
+    this.#isFinishing = true;
+    await this.drain();
+    await this.#appendLast(make);
   }
 
   /** Appends a seal over all that is durable then; `onDurable` comes before any later group. */
@@ -107,7 +118,7 @@ export class Sequencer {
     onDurable: () => void,
   ): Promise<{ readonly index: number }> {
     const { controls } = this.#parts;
-    return this.appendControl((waiting) => sealItem(controls, { state, onDurable }, waiting));
+    return this.#appendLast((waiting) => sealItem(controls, { state, onDurable }, waiting));
   }
 
   #heldReason(): LedgerError | undefined {
@@ -116,7 +127,6 @@ export class Sequencer {
 
   #enqueue(item: Item): void {
     this.#queue.push(item);
-    this.#queuedBytes += itemBytes(item);
     this.#start();
   }
 
@@ -131,7 +141,7 @@ export class Sequencer {
     // Requests that arrived in the same turn of the event loop share a group.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#queue.length > 0 && this.#state === "open") {
-      const items = this.#takeItems();
+      const items = this.#queue.take();
       try {
         await this.#commit(items);
       } catch (error) {
@@ -140,24 +150,6 @@ export class Sequencer {
         this.#rejectAll(items, this.#reason ?? "the ledger has stopped");
       }
     }
-  }
-
-  #takeItems(): Item[] {
-    const items: Item[] = [];
-    let bytes = 0;
-    let count = 0;
-    for (const item of this.#queue) {
-      const isAlone = item.type === "control" && item.alone;
-      if (items.length > 0 && isAlone) break;
-      bytes += itemBytes(item) + itemCount(item) * lineFrameBytesMax;
-      count += itemCount(item);
-      if (items.length > 0 && (bytes > groupBytesMax || count > batchRecordsMax)) break;
-      items.push(item);
-      this.#queuedBytes -= itemBytes(item);
-      if (isAlone) break;
-    }
-    this.#queue.splice(0, items.length);
-    return items;
   }
 
   /**
@@ -169,9 +161,11 @@ export class Sequencer {
    */
   async #commit(taken: readonly Item[]): Promise<void> {
     const started = performance.now();
+    // The clock is read first, so that a step stands in the first group that it shows in.
+    const time = this.#parts.clock.now();
     const items = this.#withClockStep(this.#admit(taken));
     if (items.length === 0) return;
-    const group = this.#build(items);
+    const group = this.#build(items, time);
     if (group === undefined) return;
     if (!(await this.#stage(group))) return;
     if (!(await this.#write(group))) return;
@@ -192,7 +186,7 @@ export class Sequencer {
       item.reject(refusal);
       this.#refusedChains++;
     }
-    if (this.#refusedChains > 0) this.#recordChainLimit();
+    if (this.#refusedChains > 0 && !this.#isFinishing) this.#recordChainLimit();
     return items;
   }
 
@@ -208,7 +202,8 @@ export class Sequencer {
   }
 
   #withClockStep(items: Item[]): Item[] {
-    const step = items.length === 0 ? undefined : clockSteppedItem(this.#parts.controls);
+    const mayStep = items.length > 0 && !this.#isFinishing;
+    const step = mayStep ? clockSteppedItem(this.#parts.controls) : undefined;
     const isAlone = items.some((item) => item.type === "control" && item.alone);
     if (step === undefined) return items;
     // A seal is the last record of its checkpoint: the step is written after it.
@@ -217,10 +212,10 @@ export class Sequencer {
     return items;
   }
 
-  #build(items: readonly Item[]): Group | undefined {
-    const { builder, clock } = this.#parts;
+  #build(items: readonly Item[], time: bigint): Group | undefined {
+    const { builder } = this.#parts;
     try {
-      return builder.build(items, clock.now());
+      return builder.build(items, time);
     } catch (error) {
       builder.abandon();
       const cause = error instanceof Error ? error : new Error(String(error));
@@ -290,10 +285,7 @@ export class Sequencer {
   }
 
   #rejectAll(items: readonly Item[], reason: string): void {
-    const waiting = [...items, ...this.#queue];
-    this.#queue = [];
-    this.#queuedBytes = 0;
-    for (const item of waiting) {
+    for (const item of [...items, ...this.#queue.takeAll()]) {
       const code = this.#state === "stopped" ? "stopped" : "unavailable";
       item.reject(new LedgerError(code, reason));
     }
@@ -355,8 +347,8 @@ export class Sequencer {
   }
 
   async #writeRecovered(failed: FailedGroup): Promise<boolean> {
-    const { builder, segments } = this.#parts;
-    const group = this.#build([recoveredItem(this.#parts.controls, failed)]);
+    const { builder, clock, controls, segments } = this.#parts;
+    const group = this.#build([recoveredItem(controls, failed)], clock.now());
     if (group === undefined) return false;
     try {
       const bytes = builder.writer.written();

@@ -1,7 +1,6 @@
 /** What a start begins from: the local checkpoint and the newest state snapshot it covers. */
 import { join } from "node:path";
 
-import { dedupeWindowRecords, windowBlockEntries } from "../limits.ts";
 import { epochOf, keyName } from "./chain.ts";
 import { Chains } from "./chains.ts";
 import { parseCheckpoint, type Checkpoint } from "./checkpoint.ts";
@@ -10,6 +9,7 @@ import { equalBytes, sha256Hex } from "./digest.ts";
 import { checkpointName, type LedgerIdentity } from "./directory.ts";
 import { isCode, type Files } from "./files.ts";
 import type { KeyRing } from "./keys.ts";
+import type { LedgerBounds } from "./ledger-options.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
 import { newCounters, type LedgerMemory } from "./memory.ts";
 import { ed25519Verifier, verifyNote } from "./note.ts";
@@ -23,6 +23,7 @@ export interface SnapshotSource {
   readonly files: Files;
   readonly identity: LedgerIdentity;
   readonly keys: KeyRing;
+  readonly bounds: Pick<LedgerBounds, "dedupeWindowRecords" | "windowBlockEntries">;
   randomBytes(count: number): Uint8Array;
 }
 
@@ -94,7 +95,13 @@ export async function loadSnapshot(
     if (older === undefined) continue;
     const memory = memoryFrom(source, found.state, older);
     const reference = { size, digest: found.digest };
-    return { memory, state: found.state, reference, sizeKnown, blocks: blocksOf(found, older) };
+    return {
+      memory,
+      state: found.state,
+      reference,
+      sizeKnown,
+      blocks: blocksOf(source, found, older),
+    };
   }
   if (checkpoint === undefined && sizes.length > 1) {
     throw new LedgerError(
@@ -147,7 +154,7 @@ async function readBlocks(
   const blocks: SnapshotFile[] = [];
   let { block } = state;
   let count = state.windowEntries.length / entryBytes;
-  while (block !== null && count < dedupeWindowRecords) {
+  while (block !== null && count < source.bounds.dedupeWindowRecords) {
     const found = await readSnapshotFile(source, block);
     if (found === undefined) return undefined;
     blocks.push(found);
@@ -157,8 +164,13 @@ async function readBlocks(
   return blocks;
 }
 
-function blocksOf(newest: SnapshotFile, older: readonly SnapshotFile[]): WindowBlock[] {
-  const isBlock = newest.state.windowEntries.length / entryBytes >= windowBlockEntries;
+function blocksOf(
+  source: SnapshotSource,
+  newest: SnapshotFile,
+  older: readonly SnapshotFile[],
+): WindowBlock[] {
+  const entries = newest.state.windowEntries.length / entryBytes;
+  const isBlock = entries >= source.bounds.windowBlockEntries;
   return (isBlock ? [newest, ...older] : older).map(({ state, digest }) => ({
     size: state.size,
     digest,
@@ -193,7 +205,7 @@ function emptyMemory(source: SnapshotSource): LedgerMemory {
     writer: identity.instance,
     chains: new Chains(identity.digest),
     tree: new TreeEdge(),
-    window: new DedupeWindow(dedupeWindowRecords, secret),
+    window: new DedupeWindow(source.bounds.dedupeWindowRecords, secret),
     counters: newCounters(keys.chainEpoch, identity.descriptor),
   };
 }

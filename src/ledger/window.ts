@@ -1,5 +1,5 @@
 /**
- * The newest record ids with their fingerprints and names, packed: what a repeat is recognised by.
+ * The newest record ids with their fingerprints and MACs, packed: what a repeat is recognised by.
  * The window is a function of the log: the last `capacity` action records in log order, whatever
  * restarts lie between.
  *
@@ -7,14 +7,12 @@
  * process, entries of one bucket are linked in log order, and the number of entries of one id that
  * a lookup compares is bounded.
  */
-import { fingerprintBytes, recordIdBytes } from "../audit/prepared-batch.ts";
+import { digestBytes, fingerprintBytes, recordIdBytes } from "../audit/prepared-batch.ts";
 
-/** How much of a record's MAC names it in `conflict_of`: the first half. */
-export const recordNameBytes = 16;
-/** One entry: id, fingerprint, name of the record. */
-export const entryBytes: number = recordIdBytes + fingerprintBytes + recordNameBytes;
+/** One entry: id, fingerprint, MAC of the record, which names it in `conflict_of`. */
+export const entryBytes: number = recordIdBytes + fingerprintBytes + digestBytes;
 const entryWords = entryBytes / 4;
-const nameOffset = recordIdBytes + fingerprintBytes;
+const macOffset = recordIdBytes + fingerprintBytes;
 const none = 0xffff_ffff;
 /** Versions of one id that are told apart; a further one always counts as another conflict. */
 const versionsMax = 64;
@@ -84,15 +82,15 @@ export class DedupeWindow {
     return version;
   }
 
-  /** The name of the record in `slot` as hexadecimal. */
-  nameAt(slot: number): string {
-    const start = slot * entryBytes + nameOffset;
-    return this.#ring.toString("hex", start, start + recordNameBytes);
+  /** The MAC of the record in `slot` as hexadecimal. */
+  macAt(slot: number): string {
+    const start = slot * entryBytes + macOffset;
+    return this.#ring.toString("hex", start, start + digestBytes);
   }
 
-  /** Names the record in `slot` by the MAC that stands at `offset` of `macs`. */
-  setName(slot: number, macs: Buffer, offset: number): void {
-    macs.copy(this.#ring, slot * entryBytes + nameOffset, offset, offset + recordNameBytes);
+  /** Notes the MAC that stands at `offset` of `macs`. */
+  setMac(slot: number, macs: Buffer, offset: number): void {
+    macs.copy(this.#ring, slot * entryBytes + macOffset, offset, offset + digestBytes);
   }
 
   /** Adds the entry whose id and fingerprint stand at word `offset`; answers its slot. */

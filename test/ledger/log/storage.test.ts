@@ -1,0 +1,220 @@
+/** A disk that fails while the ledger is in use, and a spool that does. */
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+
+import type { CommitFollower, StagedEntry } from "../../../src/ledger/follower.ts";
+import type { Ledger } from "../../../src/ledger/ledger.ts";
+import { checkLog } from "../check-log.ts";
+import { FaultyFiles } from "./faulty-files.ts";
+import { batch, kindsOnDisk, open, recordsOnDisk, temporaryPlace } from "./support.ts";
+
+const bounds = { storageRetryMsMin: 1 };
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
+/** A spool in memory that keeps the follower's contract, and fails when told to. */
+class TestFollower implements CommitFollower {
+  readonly calls: string[] = [];
+  readonly staged = new Map<number, readonly StagedEntry[]>();
+  forwarded: string[] = [];
+  failing: "stage" | "rollBack" | undefined;
+
+  async stage(group: number, entries: readonly StagedEntry[]): Promise<void> {
+    this.calls.push(`stage ${group} ${entries.map(({ first, end }) => `${first}-${end}`).join()}`);
+    if (this.failing === "stage") throw new Error("ENOSPC: spool");
+    this.staged.set(group, entries);
+  }
+
+  committed(size: number): void {
+    this.calls.push(`committed ${size}`);
+    for (const [group, entries] of this.staged) {
+      this.forwarded.push(...entries.map(({ bytes }) => Buffer.from(bytes).toString()));
+      this.staged.delete(group);
+    }
+  }
+
+  async rollBack(group: number): Promise<void> {
+    this.calls.push(`rollBack ${group}`);
+    if (this.failing === "rollBack") throw new Error("EIO: spool");
+    this.staged.delete(group);
+  }
+}
+
+test("after a failed fsync: refused, cut back, a new segment, recovered, open again", async () => {
+  const place = await temporaryPlace();
+  const files = new FaultyFiles();
+  const follower = new TestFollower();
+  const states: string[] = [];
+  const ledger = await open(place, {
+    files,
+    bounds,
+    follower,
+    onStateChange: (state) => states.push(state),
+  });
+  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  files.failNext(/^sync segments/);
+  const lost = ledger.append(batch(place.keys, [{ name: "b" }]));
+  await expect(lost).rejects.toMatchObject({ code: "unavailable", message: /EIO/ });
+  expect(ledger.status().state).toBe("recovering");
+  const meanwhile = ledger.append(batch(place.keys, [{ name: "c" }]));
+  await expect(meanwhile).rejects.toMatchObject({ code: "unavailable" });
+  await until(() => ledger.status().state === "open");
+  expect(follower.forwarded).toEqual(["a"]);
+  // Not remembered as a repeat: its group is not in the log.
+  const again = await ledger.append(batch(place.keys, [{ name: "b" }]));
+  expect(again).toMatchObject({ first: 3, appended: 1, repeated: 0 });
+  expect(follower.forwarded).toEqual(["a", "b"]);
+  expect(follower.calls.slice(3)).toEqual([
+    "stage 2 2-3",
+    "rollBack 2",
+    "committed 3",
+    "stage 3 3-4",
+    "committed 4",
+  ]);
+  expect(states).toEqual(["recovering", "open"]);
+  expect(ledger.status().segmentFirst).toBe(2);
+  await ledger.close();
+  const report = await checkLog(place.directory, place.keys);
+  expect(report.recoveries).toMatchObject([{ index: 2, reason: /^storage_failed: EIO/ }]);
+});
+
+test("a full disk: readiness with its reason, and open again by itself when there is room", async () => {
+  const place = await temporaryPlace();
+  const files = new FaultyFiles();
+  const ledger = await open(place, { files, bounds });
+  files.fault = {
+    operation: files.operations.length,
+    mode: "short",
+    code: "ENOSPC",
+    count: Number.POSITIVE_INFINITY,
+  };
+  const cut = { operation: 0, mode: "failed", code: "", count: 0 } as const;
+  // Only what takes room fails on a full disk.
+  files.exempt = /^(?!write)/;
+  await expect(ledger.append(batch(place.keys, [{ name: "a" }]))).rejects.toThrow(/ENOSPC/);
+  await until(() => files.operations.filter((name) => name.startsWith("write")).length > 4);
+  expect(ledger.status()).toMatchObject({ state: "recovering", reason: /ENOSPC.*by itself/ });
+  files.fault = cut;
+  await until(() => ledger.status().state === "open");
+  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  await ledger.close();
+  await checkLog(place.directory, place.keys);
+});
+
+test("what cannot be cut back stops the writer until a restart", async () => {
+  const place = await temporaryPlace();
+  const files = new FaultyFiles();
+  const ledger = await open(place, { files, bounds });
+  files.fault = {
+    operation: files.operations.length,
+    mode: "persisted",
+    code: "EIO",
+    count: Number.POSITIVE_INFINITY,
+  };
+  await expect(ledger.append(batch(place.keys, [{ name: "a" }]))).rejects.toThrow(/EIO/);
+  await until(() => ledger.status().state === "stopped");
+  const refused = ledger.append(batch(place.keys, [{ name: "b" }]));
+  await expect(refused).rejects.toMatchObject({ code: "stopped", message: /restart/ });
+  await ledger.close();
+  await files.closeAll();
+  const again = await open(place);
+  // Written after all, though nobody was told: it is in the log once.
+  expect(await again.append(batch(place.keys, [{ name: "a" }]))).toMatchObject({ repeated: 1 });
+  await again.close();
+  await checkLog(place.directory, place.keys);
+});
+
+test("a spool that cannot stage: refused, nothing logged, taken again later", async () => {
+  const place = await temporaryPlace();
+  const follower = new TestFollower();
+  const ledger = await open(place, { bounds, follower });
+  follower.failing = "stage";
+  await expect(ledger.append(batch(place.keys, [{ name: "a" }]))).rejects.toThrow(/ENOSPC: spool/);
+  follower.failing = undefined;
+  await until(() => ledger.status().state === "open");
+  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  await ledger.append(batch(place.keys, []));
+  await ledger.append({ ...batch(place.keys, []), forward: Buffer.from("metrics") });
+  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  expect(follower.forwarded).toEqual(["a", "metrics"]);
+  await ledger.close();
+  expect(await kindsOnDisk(place.directory)).toEqual(["opened", "action", "closed", "seal"]);
+});
+
+test("a spool that cannot take back: nothing is written before it has", async () => {
+  const place = await temporaryPlace();
+  const files = new FaultyFiles();
+  const follower = new TestFollower();
+  const ledger = await open(place, { files, bounds, follower });
+  files.failNext(/^write segments/, "ENOSPC");
+  follower.failing = "rollBack";
+  await expect(ledger.append(batch(place.keys, [{ name: "a" }]))).rejects.toThrow(/ENOSPC/);
+  await until(() => follower.calls.filter((call) => call.startsWith("rollBack")).length > 2);
+  expect(ledger.size).toBe(1);
+  expect(ledger.status().reason).toMatch(/forward copies/);
+  follower.failing = undefined;
+  await until(() => ledger.status().state === "open");
+  await ledger.close();
+  expect(follower.forwarded).toEqual([]);
+  await checkLog(place.directory, place.keys);
+});
+
+test("checkpoints that cannot be made hold the ledger before the tail grows too long", async () => {
+  const place = await temporaryPlace();
+  const errors: string[] = [];
+  const ledger = await open(place, {
+    bounds: { ...bounds, checkpointRecordsMax: 8 },
+    onCheckpointError: (error) => errors.push(error.message),
+  });
+  await rm(join(place.directory, "state"), { recursive: true });
+  await fill(ledger, place, () => ledger.status().reason !== undefined);
+  const refused = ledger.append(batch(place.keys, [{ name: "z" }]));
+  await expect(refused).rejects.toMatchObject({ code: "unavailable", message: /checkpoint/ });
+  expect(ledger.size).toBeLessThan(40);
+  expect(errors[0]).toMatch(/cannot make a local checkpoint/);
+  await mkdir(join(place.directory, "state"), { mode: 0o700 });
+  await ledger.checkpoint();
+  await ledger.append(batch(place.keys, [{ name: "z" }]));
+  await ledger.close();
+  await checkLog(place.directory, place.keys);
+});
+
+async function fill(
+  ledger: Ledger,
+  place: Awaited<ReturnType<typeof temporaryPlace>>,
+  isEnough: () => boolean,
+): Promise<void> {
+  for (let at = 0; at < 60 && !isEnough(); at++) {
+    await ledger.append(batch(place.keys, [{ name: `fill ${at}` }])).catch(() => undefined);
+  }
+}
+
+test("a local checkpoint at least every so many records, and a start that reads no more", async () => {
+  const place = await temporaryPlace();
+  const small = { checkpointRecordsMax: 10, dedupeWindowRecords: 40, windowBlockEntries: 8 };
+  const ledger = await open(place, { bounds: small });
+  for (let at = 0; at < 120; at++) {
+    await ledger.append(batch(place.keys, [{ name: String(at) }]));
+    const tail = ledger.size - (ledger.latestCheckpoint?.size ?? 0);
+    expect(tail).toBeLessThan(60);
+  }
+  await ledger.close();
+  await checkLog(place.directory, place.keys);
+  const again = await open(place, { bounds: small });
+  expect(again.status().windowCount).toBe(40);
+  const states = await readFile(join(place.directory, "checkpoint"), "utf8");
+  expect(states.split("\n")[1]).toBe(String(again.size - 1));
+  for (const [name, repeated] of [
+    ["119", 1],
+    ["80", 1],
+    ["79", 0],
+  ] as const) {
+    expect(await again.append(batch(place.keys, [{ name }]))).toMatchObject({ repeated });
+  }
+  await again.close();
+  const closed = await recordsOnDisk(place.directory, { from: 0, to: 1 });
+  expect(closed[0]!.head.kind).toBe("opened");
+});
