@@ -27,18 +27,18 @@ export class Budget {
    */
   admit(declaredBytes: number): Admission {
     if (this.requests >= this.bounds.requestsMax) {
-      throw new Refusal("overloaded", `${this.bounds.requestsMax} requests are in flight`);
+      throw this.full("requests");
     }
-    if (this.bytes + declaredBytes > this.bounds.inflightBytesMax) throw this.full();
+    if (this.bytes + declaredBytes > this.bounds.inflightBytesMax) throw this.full("bytes");
     this.requests++;
     return new Admission(this);
   }
 
-  full(): Refusal {
-    return new Refusal(
-      "overloaded",
-      `${this.bytes} of ${this.bounds.inflightBytesMax} bytes for requests in flight are taken`,
-    );
+  /** The sender learns that there is no room, the log how little. */
+  full(what: "requests" | "bytes"): Refusal {
+    const held = `${this.requests} requests and ${this.bytes} bytes are in flight`;
+    const message = `too many ${what} in flight: send it again`;
+    return new Refusal("overloaded", message, new Error(held));
   }
 }
 
@@ -54,7 +54,8 @@ export class Admission {
 
   /** @throws Refusal `overloaded`, with nothing more taken. */
   take(bytes: number): void {
-    if (this.budget.bytes + bytes > this.budget.bounds.inflightBytesMax) throw this.budget.full();
+    if (this.budget.bytes + bytes > this.budget.bounds.inflightBytesMax)
+      throw this.budget.full("bytes");
     this.budget.bytes += bytes;
     this.bytes += bytes;
   }

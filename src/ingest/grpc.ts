@@ -16,6 +16,7 @@ import {
   type ServerHttp2Stream,
   type ServerOptions,
 } from "node:http2";
+import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { Signal } from "../audit/otlp/schema.ts";
 import { toBase64 } from "../bytes/base64.ts";
@@ -31,7 +32,14 @@ import {
   timeoutMs,
 } from "./grpc-message.ts";
 import type { ConnectionBounds } from "./http.ts";
-import { type Endpoint, listen, peerAddress, type Receiver, watchLog } from "./listener.ts";
+import {
+  type Endpoint,
+  listen,
+  type Listening,
+  peerAddress,
+  type Receiver,
+  watchLog,
+} from "./listener.ts";
 import { Refusal } from "./refusal.ts";
 import { GRPC, refusalOf, STATUS } from "./status.ts";
 import { loadTls } from "./tls-files.ts";
@@ -45,6 +53,10 @@ const SIGNALS: ReadonlyMap<string, Signal> = new Map([
 interface Peer {
   readonly address: string;
   readonly certified: boolean;
+  /** The other end of the connection: what a session and its socket have in common. */
+  readonly end: string;
+  /** True from its SETTINGS on: before, there is nobody to say goodbye to. */
+  greeted: boolean;
 }
 
 interface GrpcReceiver {
@@ -61,7 +73,10 @@ export async function startGrpc(
 ): Promise<Receiver> {
   const receiver: GrpcReceiver = { station, sessions: new Map() };
   const tls = endpoint.tls === undefined ? null : await loadTls(endpoint.tls);
-  const secure = tls === null ? null : createSecureServer({ ...OPTIONS, ...tls.material });
+  const secure =
+    tls === null
+      ? null
+      : createSecureServer({ ...OPTIONS, ...tls.material(bounds.headerTimeMsMax) });
   const server: Http2Server | Http2SecureServer = secure ?? createServer(OPTIONS);
   server.on("session", (session) => admitSession(session, receiver, bounds));
   server.on("stream", (stream, headers) => track(stream as ServerHttp2Stream, headers, receiver));
@@ -70,13 +85,13 @@ export async function startGrpc(
     const message = `closed a connection: ${code}; a sender of OTLP/HTTP needs the port of http`;
     station.log({ level: "debug", message, transport: "grpc" });
   });
-  const bound = await listen(server, endpoint, "grpc", bounds.connectionsMax);
+  const { bound, connections } = await listen(server, endpoint, station, bounds.connectionsMax);
   const watch = secure === null ? undefined : tls?.follow(secure, watchLog(station));
   return {
     bound,
     async close(graceMs) {
       watch?.close();
-      await drain(server, receiver, graceMs);
+      await drain(server, { ...receiver, connections }, graceMs);
     },
   };
 }
@@ -104,10 +119,15 @@ function admitSession(
 ): void {
   const { socket } = session;
   const certified = socket instanceof TLSSocket && socket.authorized;
-  sessions.set(session, { address: peerAddress(socket.remoteAddress), certified });
+  const address = peerAddress(socket.remoteAddress);
+  const peer: Peer = { address, certified, end: endOf(socket), greeted: false };
+  sessions.set(session, peer);
   // Both ends begin with SETTINGS: a connection that does not is nobody's client.
   const silent = setTimeout(() => session.destroy(), bounds.headerTimeMsMax);
-  session.once("remoteSettings", () => clearTimeout(silent));
+  session.once("remoteSettings", () => {
+    peer.greeted = true;
+    clearTimeout(silent);
+  });
   session.once("close", () => {
     clearTimeout(silent);
     sessions.delete(session);
@@ -238,18 +258,27 @@ function linger(stream: ServerHttp2Stream): void {
   stream.resume();
 }
 
+function endOf({
+  remoteAddress,
+  remotePort,
+}: Pick<Socket, "remoteAddress" | "remotePort">): string {
+  return `${remoteAddress} ${remotePort}`;
+}
+
 async function drain(
   server: Http2Server | Http2SecureServer,
-  receiver: GrpcReceiver,
+  { sessions, connections }: GrpcReceiver & Pick<Listening, "connections">,
   graceMs: number,
 ): Promise<void> {
-  const { sessions } = receiver;
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   // GOAWAY names the last call that will be answered: senders repeat later ones elsewhere. The
   // connection ends when those before it are answered.
   for (const session of sessions.keys()) session.close();
+  const peers = [...sessions.values()].filter(({ greeted }) => greeted);
+  const talking = new Set(peers.map(({ end }) => end));
+  for (const socket of connections) if (!talking.has(endOf(socket))) socket.destroy();
   const cut = setTimeout(() => {
-    for (const session of sessions.keys()) session.destroy();
+    for (const socket of connections) socket.destroy();
   }, graceMs);
   await closed;
   clearTimeout(cut);

@@ -47,20 +47,26 @@ export async function startHttp(
   const receiver: HttpReceiver = { station, signals, inFlight: new Set(), onIdle: () => undefined };
   const options = serverOptions(station, bounds);
   const tls = endpoint.tls === undefined ? null : await loadTls(endpoint.tls);
-  const secure = tls === null ? null : createSecureServer({ ...options, ...tls.material });
+  const secure =
+    tls === null
+      ? null
+      : createSecureServer({ ...options, ...tls.material(bounds.headerTimeMsMax) });
   const server: Server = secure ?? createServer(options);
   const serve = (request: IncomingMessage, response: ServerResponse): void =>
     track(request, response, receiver);
   // With its own listener, a request that waits for a 100 is answered by us alone.
   server.on("request", serve).on("checkContinue", serve);
   server.on("clientError", (error, socket) => refuseConnection(error, socket, receiver));
-  const bound = await listen(server, endpoint, "http", bounds.connectionsMax);
+  const { bound, connections } = await listen(server, endpoint, station, bounds.connectionsMax);
   const watch = secure === null ? undefined : tls?.follow(secure, watchLog(station));
   return {
     bound,
     async close(graceMs) {
       watch?.close();
+      const closed = stopListening(server);
       await drain(server, receiver, graceMs);
+      for (const socket of connections) socket.destroy();
+      await closed;
     },
   };
 }
@@ -86,14 +92,19 @@ function serverOptions(station: Station, bounds: ConnectionBounds): ServerOption
   };
 }
 
-/** The listening socket closes first; connections stay while requests on them are in flight. */
-async function drain(server: Server, receiver: HttpReceiver, graceMs: number): Promise<void> {
-  const { inFlight } = receiver;
-  const closed = new Promise<void>((resolve) => {
-    // Not the method of http.Server, which would cut idle connections at once, and with them the
-    // requests that are on their way.
+/**
+ * Resolves when all connections are closed, too. It is not the method of http.Server, which would
+ * cut idle connections at once, and with them the requests that are on their way.
+ */
+function stopListening(server: Server): Promise<void> {
+  return new Promise((resolve) => {
     NetServer.prototype.close.call(server, () => resolve());
   });
+}
+
+/** Connections stay while requests on any of them are in flight. */
+async function drain(server: Server, receiver: HttpReceiver, graceMs: number): Promise<void> {
+  const { inFlight } = receiver;
   if (inFlight.size > 0) {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, graceMs);
@@ -103,9 +114,8 @@ async function drain(server: Server, receiver: HttpReceiver, graceMs: number): P
       };
     });
   }
+  // Ends the timer that looks for slow senders.
   server.close();
-  server.closeAllConnections();
-  await closed;
 }
 
 function track(request: IncomingMessage, response: ServerResponse, receiver: HttpReceiver): void {
@@ -200,7 +210,8 @@ function refuseConnection(error: Error, socket: Duplex, { station, inFlight }: H
   // The error holds the bytes that came, so only its code is logged.
   station.log({ level: "debug", message: `closed a connection: ${code}`, transport: "http" });
   const answering = [...inFlight].some((response) => response.socket === socket);
-  if (!socket.writable || answering || code === "ECONNRESET") {
+  // Without a parser's code it is the connection that failed, or its TLS handshake.
+  if (!socket.writable || answering || !/^(?:HPE_|ERR_HTTP_)/.test(code)) {
     socket.destroy();
     return;
   }
@@ -217,4 +228,6 @@ function refuseConnection(error: Error, socket: Duplex, { station, inFlight }: H
     `content-length: ${body.length}`,
   ];
   socket.end(Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), body]));
+  const cut = setTimeout(() => socket.destroy(), limits.lingerMsMax);
+  socket.once("close", () => clearTimeout(cut));
 }

@@ -1,5 +1,5 @@
 /** Binding to an address, and what went wrong in words that help. */
-import type { AddressInfo, Server } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import { ReceiverError } from "./receiver-error.ts";
 import type { Station, Transport } from "./exchange.ts";
 import type { TlsFiles } from "./tls-files.ts";
@@ -28,15 +28,31 @@ export interface Receiver {
   close(graceMs: number): Promise<void>;
 }
 
+export interface Listening {
+  readonly bound: BoundAddress;
+  /** Every open connection, also one that has not got through its handshake or first bytes. */
+  readonly connections: ReadonlySet<Socket>;
+}
+
 /** @throws ReceiverError `address_in_use`, `not_listening` */
 export async function listen(
   server: Server,
   endpoint: Endpoint,
-  transport: Transport,
+  station: Pick<Station, "log" | "transport">,
   connectionsMax: number,
-): Promise<BoundAddress> {
-  // Beyond this the kernel's accept is followed by a close at once.
+): Promise<Listening> {
+  const { transport } = station;
+  // Beyond this a connection is closed as soon as it is accepted.
   server.maxConnections = connectionsMax;
+  server.on("drop", () => {
+    const message = `closed a connection: ${connectionsMax} are open, which is the most`;
+    station.log({ level: "warn", message, transport });
+  });
+  const connections = new Set<Socket>();
+  server.on("connection", (socket) => {
+    connections.add(socket);
+    socket.once("close", () => connections.delete(socket));
+  });
   const { host, port } = endpoint;
   try {
     await new Promise<void>((resolve, reject) => {
@@ -49,8 +65,8 @@ export async function listen(
   } catch (error) {
     throw listenError(error, endpoint, transport);
   }
-  const bound = server.address() as AddressInfo;
-  return { address: bound.address, port: bound.port };
+  const { address, port: boundPort } = server.address() as AddressInfo;
+  return { bound: { address, port: boundPort }, connections };
 }
 
 function listenError(error: unknown, endpoint: Endpoint, transport: Transport): ReceiverError {

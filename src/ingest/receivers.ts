@@ -11,10 +11,10 @@ import { transcodeJson } from "./json.ts";
 import type { BoundAddress, Endpoint, Receiver } from "./listener.ts";
 import { ReceiverError } from "./receiver-error.ts";
 
-export type { BoundAddress, Endpoint, HttpEndpoint, IngestLogEntry, RequestEvent };
+export type { Endpoint, HttpEndpoint, IngestLogEntry, RequestEvent };
 
 /** Every bound; the defaults are those of `limits.ts`. */
-export interface IngestBounds {
+interface IngestBounds {
   readonly requestBytesMax: number;
   readonly inflightBytesMax: number;
   readonly requestsMax: number;

@@ -4,6 +4,7 @@
  */
 import { RequestError } from "../audit/request-error.ts";
 import { WireError } from "../bytes/wire.ts";
+import { LedgerError } from "../ledger/ledger-error.ts";
 import { JsonError } from "./json-cursor.ts";
 import { Refusal, type RefusalCode } from "./refusal.ts";
 
@@ -74,6 +75,10 @@ export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   if (error instanceof RequestError || error instanceof WireError || error instanceof JsonError) {
     return new Refusal(error.code, error.message, error);
+  }
+  // Any other state of the ledger may pass; a request that no commit can hold stays that large.
+  if (error instanceof LedgerError && error.code === "too_large") {
+    return new Refusal("too_large", error.message, error);
   }
   return new Refusal("unavailable", "the request could not be recorded: send it again", error);
 }

@@ -16,13 +16,14 @@ export interface TlsFiles {
 const FIXED: SecureContextOptions = { minVersion: "TLSv1.2" };
 
 /** What `https` and `http2` servers are made of. */
-export interface TlsMaterial extends SecureContextOptions {
+interface TlsMaterial extends SecureContextOptions {
   readonly requestCert: boolean;
   readonly rejectUnauthorized: boolean;
+  readonly handshakeTimeout: number;
 }
 
 export interface LoadedTls {
-  readonly material: TlsMaterial;
+  material(handshakeTimeMsMax: number): TlsMaterial;
   /** Keeps `server` on the newest certificates; open connections go on with theirs. */
   follow(server: Server, log: (message: string, cause?: unknown) => void): FileWatch;
 }
@@ -43,7 +44,12 @@ export async function loadTls(files: TlsFiles): Promise<LoadedTls> {
   }
   const mutual = files.clientCaFile !== undefined;
   return {
-    material: { ...context, requestCert: mutual, rejectUnauthorized: mutual },
+    material: (handshakeTimeout) => ({
+      ...context,
+      requestCert: mutual,
+      rejectUnauthorized: mutual,
+      handshakeTimeout,
+    }),
     follow(server, log) {
       const intervalMs = files.reloadIntervalMs ?? 0;
       if (intervalMs <= 0) return { close: () => undefined };

@@ -209,6 +209,8 @@ describe("overload", () => {
     for (const port of [rig.httpPort, rig.grpcPort]) {
       const open = [await rawSocket(port), await rawSocket(port), await rawSocket(port)];
       expect(await (await rawSocket(port)).closed).toBe("");
+      const dropped = { level: "warn", message: expect.stringContaining("3 are open") as string };
+      expect(rig.log.at(-1)).toMatchObject(dropped);
       for (const { socket } of open) socket.destroy();
       await Promise.all(open.map(({ closed }) => closed));
     }

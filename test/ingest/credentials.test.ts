@@ -1,5 +1,7 @@
 /** H21: TLS, client certificates and bearer tokens, on both transports. */
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect as connectPlain } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
@@ -76,6 +78,18 @@ test("mTLS: a certificate of the authority proves the sender, others do not get 
     expect(outcome.code).not.toBe(0);
   }
   expect(rig.requests).toHaveLength(2);
+});
+
+test("TLS: a connection without a handshake is closed", async () => {
+  const tls = await writeTls(await folder(), server);
+  const endpoint = { host: "127.0.0.1", port: 0, tls };
+  const rig = await startRig({ http: endpoint, grpc: endpoint, headerTimeMsMax: 150 });
+  for (const port of [rig.httpPort, rig.grpcPort]) {
+    const socket = connectPlain(port, "127.0.0.1");
+    socket.resume();
+    await once(socket, "close");
+    expect(socket.bytesRead).toBe(0);
+  }
 });
 
 function servedName(port: number, protocols: string[]): Promise<string> {

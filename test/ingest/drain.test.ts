@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { Agent } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { startReceivers } from "../../src/ingest/receivers.ts";
@@ -85,6 +85,11 @@ test("nothing in flight: the end is at once, idle connections or not", async () 
   onTestFinished(() => agent.destroy());
   await post(rig.httpPort, { agent, body: spans });
   await grpcClient(rig.grpcPort).export(spans);
+  for (const port of [rig.httpPort, rig.grpcPort]) {
+    const silent = connect(port, "127.0.0.1");
+    onTestFinished(() => void silent.destroy());
+    await once(silent, "connect");
+  }
   const begun = performance.now();
   await rig.receivers.close();
   expect(performance.now() - begun).toBeLessThan(1_000);

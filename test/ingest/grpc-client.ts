@@ -7,7 +7,7 @@ export const TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Expo
 export const LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 export const METRICS = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
-export interface GrpcOutcome {
+interface GrpcOutcome {
   readonly code: grpc.status;
   readonly message: string;
   readonly response?: Buffer;
@@ -16,7 +16,7 @@ export interface GrpcOutcome {
   readonly metadata?: grpc.Metadata;
 }
 
-export interface GrpcCall {
+interface GrpcCall {
   readonly path?: string;
   readonly metadata?: Record<string, string>;
   readonly deadlineMs?: number;

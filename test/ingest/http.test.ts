@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { RequestError } from "../../src/audit/request-error.ts";
+import { LedgerError } from "../../src/ledger/ledger-error.ts";
 import { Refusal, type RefusalCode } from "../../src/ingest/refusal.ts";
 import { agentRequest, agentTelemetry } from "../support/agent-load.ts";
 import { encodeOtlpJson } from "../support/otlp-writer.ts";
@@ -296,6 +297,18 @@ describe("refusals", () => {
     rig.handle = () => Promise.reject(new RequestError("bad_name", "tenant.id is empty"));
     expect((await post(rig.httpPort, { body: spans })).status).toBe(400);
     expect(rig.events).toMatchObject([{ code: "bad_name", items: 16 }]);
+  });
+
+  test("H15: what no commit can hold is 413, another state of the ledger 503", async () => {
+    const rig = await startRig();
+    rig.handle = () => Promise.reject(new LedgerError("too_large", "lower the batch size"));
+    expect((await post(rig.httpPort, { body: spans })).status).toBe(413);
+    for (const code of ["unavailable", "stopped", "too_many_chains"] as const) {
+      rig.handle = () => Promise.reject(new LedgerError(code, "12345 chains"));
+      const { status, body } = await post(rig.httpPort, { body: spans });
+      expect(status).toBe(503);
+      expect(decodeStatus(body).message).not.toContain("12345");
+    }
   });
 
   test("H15: any other failure is 503, with the cause in the log only", async () => {
