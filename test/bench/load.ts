@@ -9,9 +9,9 @@ import http from "node:http";
 import { parseArgs } from "node:util";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import grpc from "@grpc/grpc-js";
-import { WireReader } from "../../src/bytes/wire.ts";
 import { agentTelemetry } from "../support/agent-load.ts";
 import { encodeOtlp, encodeOtlpJson } from "../support/otlp-writer.ts";
+import { UniqueSpans } from "../support/unique-spans.ts";
 
 const spansPerRequest = 512;
 const distinctRequests = 48;
@@ -32,60 +32,30 @@ const { values } = parseArgs({
 
 type Send = (body: Uint8Array) => Promise<boolean>;
 
-interface Template {
-  readonly bytes: Uint8Array;
-  /** Where each span id stands, as 8 raw bytes or 16 hexadecimal digits. */
-  readonly idOffsets: readonly number[];
-}
-
 const json = values.protocol === "json";
 
-function template(seed: number): Template {
+function template(seed: number): UniqueSpans {
   const telemetry = agentTelemetry({
     seed,
     spans: spansPerRequest,
     personalDataShare: Number(values.share),
     textScale: Number(values.scale),
   });
-  if (!json) {
-    const bytes = encodeOtlp("ExportTraceServiceRequest", telemetry);
-    return { bytes, idOffsets: spanIdOffsets(bytes) };
-  }
-  const text = encodeOtlpJson("ExportTraceServiceRequest", telemetry);
-  const offsets = [...text.matchAll(/"spanId":"/g)].map((match) => match.index + match[0].length);
-  return { bytes: Buffer.from(text), idOffsets: offsets };
-}
-
-function spanIdOffsets(bytes: Uint8Array): number[] {
-  const offsets: number[] = [];
-  const path = [1, 2, 2, 2];
-  const walk = (reader: WireReader, depth: number): void => {
-    while (reader.next()) {
-      if (reader.field !== path[depth]) continue;
-      if (depth === path.length - 1) offsets.push(reader.start);
-      else walk(reader.message(), depth + 1);
-    }
-  };
-  walk(new WireReader(bytes), 0);
-  return offsets;
+  const name = "ExportTraceServiceRequest";
+  return new UniqueSpans(
+    json ? Buffer.from(encodeOtlpJson(name, telemetry)) : encodeOtlp(name, telemetry),
+  );
 }
 
 let nextId = BigInt(Date.now()) << 20n;
 
-/** Every send must hold spans that were never sent: ids count up. */
-function stamped({ bytes, idOffsets }: Template): Uint8Array {
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (const offset of idOffsets) {
-    const id = nextId++;
-    if (json) view.write(id.toString(16).padStart(16, "0"), offset, "latin1");
-    else view.writeBigUInt64BE(id, offset);
-  }
+function nextBody(spans: UniqueSpans): Uint8Array {
+  const body = spans.stamped(nextId);
+  nextId += BigInt(spans.count);
   if (values.compression === "gzip" && values.protocol !== "grpc") {
-    return gzipSync(view, { level: 1 });
+    return gzipSync(body, { level: 1 });
   }
-  if (values.compression === "zstd") return zstdCompressSync(view);
-  // gRPC and HTTP clients may hold the bytes until they are on the wire.
-  return Uint8Array.from(view);
+  return values.compression === "zstd" ? zstdCompressSync(body) : body;
 }
 
 function grpcSender(port: number): Send {
@@ -142,7 +112,7 @@ async function main(): Promise<void> {
         const dueMs = begin + (number * spansPerRequest * 1000) / rate;
         await new Promise((resolve) => setTimeout(resolve, Math.max(0, dueMs - performance.now())));
       }
-      const body = stamped(templates[number % templates.length]!);
+      const body = nextBody(templates[number % templates.length]!);
       const start = performance.now();
       if (await send(body)) accepted += spansPerRequest;
       else refused += spansPerRequest;
@@ -154,7 +124,7 @@ async function main(): Promise<void> {
   latenciesMs.sort((left, right) => left - right);
   const quantile = (share: number): number =>
     Math.round((latenciesMs[Math.floor(share * (latenciesMs.length - 1))] ?? 0) * 10) / 10;
-  const bytesPerSpan = templates[0]!.bytes.length / spansPerRequest;
+  const bytesPerSpan = templates[0]!.stamped(0n).length / spansPerRequest;
   const [p50Ms, p99Ms, maxMs] = [quantile(0.5), quantile(0.99), quantile(1)];
   const result = { accepted, refused, seconds, bytesPerSpan, p50Ms, p99Ms, maxMs };
   process.stdout.write(`${JSON.stringify(result)}\n`);
