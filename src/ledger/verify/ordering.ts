@@ -132,14 +132,15 @@ export class Ordering {
 
   #vacate(count: number, place: LinePlace): Vacancy {
     const first = this.expected;
-    const vacancy = {
+    const vacancy: Vacancy = {
       first,
       end: first + count,
       place,
       found: new Set<number>(),
       explained: false,
     };
-    this.#vacancies.push(vacancy);
+    if (this.#vacancies.length < strayLinesMax) this.#vacancies.push(vacancy);
+    else this.#reportVacancy(vacancy);
     this.#advance(count);
     return vacancy;
   }
