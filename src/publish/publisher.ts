@@ -10,7 +10,7 @@ import { BucketError } from "./bucket/bucket.ts";
 import type { Bucket } from "./bucket/bucket.ts";
 import { Backoff } from "./backoff.ts";
 import { connect } from "./evidence.ts";
-import type { Connection, Parties } from "./evidence.ts";
+import type { Parties } from "./evidence.ts";
 import { RootLag } from "./lag.ts";
 import { localTree } from "./local-tree.ts";
 import { publishRoot } from "./publish-root.ts";
@@ -81,7 +81,8 @@ export class Publisher {
   readonly #parties: Parties;
   #lag: RootLag;
   readonly #backoff = new Backoff();
-  #connection: Connection | undefined;
+  /** False after a failure, until bucket and ledger were looked at again. */
+  #isSettled = false;
   #error: Error | undefined;
   #sealedAtMs: number;
   #timer: NodeJS.Timeout | undefined;
@@ -100,7 +101,8 @@ export class Publisher {
   /** Looks at bucket and ledger once; `openPublisher` calls it. */
   async begin(): Promise<void> {
     try {
-      this.#connection = await connect(this.#parties);
+      await connect(this.#parties);
+      this.#isSettled = true;
     } catch (error) {
       if (!isPassing(error)) throw error;
       this.#failed(error);
@@ -180,12 +182,7 @@ export class Publisher {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    await this.#exclusive(() =>
-      this.#attempt(async () => {
-        await this.#adopt();
-        await this.#publishPending();
-      }),
-    );
+    await this.#exclusive(() => this.#attempt(() => this.#publishPending()));
   }
 
   #isSealDue(): boolean {
@@ -196,7 +193,7 @@ export class Publisher {
   }
 
   #isPublishDue(): boolean {
-    const waits = this.#parties.queue.pending.length > 0 || this.#connection === undefined;
+    const waits = this.#parties.queue.pending.length > 0 || !this.#isSettled;
     return waits && !this.#isHalted() && this.#backoff.isOver(this.#elapsedMs());
   }
 
@@ -226,21 +223,17 @@ export class Publisher {
   async #publishPending(): Promise<void> {
     const { queue } = this.#parties;
     if (this.#isHalted()) throw this.#error!;
-    try {
-      // Each time anew: a rival that published meanwhile is noticed before a tile is in its way.
-      this.#connection = await connect(this.#parties);
-      this.#lag.published(this.#connection.size);
-      while (queue.pending.length > 0) {
-        const root = queue.pending[0]!;
-        this.#connection = await publishRoot(this.#parties, root, this.#connection);
-        this.#lag.published(root.size);
-      }
-      this.#succeeded();
-    } catch (error) {
-      // Whatever failed may have happened all the same: the bucket is read before the next write.
-      this.#connection = undefined;
-      throw error;
+    await this.#adopt();
+    // Each time anew: a rival that published meanwhile is noticed before a tile is in its way, and
+    // after a failure it turns out what the bucket did all the same.
+    let connection = await connect(this.#parties);
+    this.#lag.published(connection.size);
+    while (queue.pending.length > 0) {
+      const root = queue.pending[0]!;
+      connection = await publishRoot(this.#parties, root, connection);
+      this.#lag.published(root.size);
     }
+    this.#succeeded();
   }
 
   /** Runs `action` and keeps its failure for `status`. @returns the failure. */
@@ -260,6 +253,7 @@ export class Publisher {
         : cause instanceof Error
           ? cause
           : new Error(String(cause));
+    this.#isSettled = false;
     this.#backoff.fail(this.#elapsedMs());
     if (this.#isHalted()) return this.#error!;
     const isNews = this.#error?.message !== error.message;
@@ -269,6 +263,7 @@ export class Publisher {
   }
 
   #succeeded(): void {
+    this.#isSettled = true;
     this.#backoff.reset();
     if (this.#error === undefined) return;
     this.#error = undefined;

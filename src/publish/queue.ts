@@ -60,7 +60,10 @@ export class PublishQueue {
       const note = await files.read(join(place.directory, name));
       pending.push({ size: Number(match[1]), note });
     }
-    return new PublishQueue(place, cursor?.bucket === bucket ? cursor : undefined, pending);
+    const known = cursor?.bucket === bucket ? cursor : undefined;
+    const queue = new PublishQueue(place, known, pending);
+    await queue.#drop();
+    return queue;
   }
 
   /** What the bucket has; undefined before anything was written to it. */
@@ -100,9 +103,23 @@ export class PublishQueue {
   /** Notes durably that the bucket has `root`. */
   async advance(bucket: string, root: SignedRoot): Promise<void> {
     await this.#save({ bucket, size: root.size, digest: sha256Hex(root.note) });
-    while (this.#pending.length > 0 && this.#pending[0]!.size <= root.size) {
-      await this.#files.remove(this.#path(this.#pending[0]!.size));
-      this.#pending.shift();
+    await this.#drop();
+  }
+
+  /**
+   * Forgets the roots that the cursor covers, also those that an earlier attempt left behind:
+   * published again, an older one would take the place of a newer.
+   */
+  async #drop(): Promise<void> {
+    const publishedSize = this.#cursor?.size ?? 0;
+    const covered = this.#pending.filter(({ size }) => size <= publishedSize);
+    this.#pending = this.#pending.filter(({ size }) => size > publishedSize);
+    for (const { size } of covered) {
+      try {
+        await this.#files.remove(this.#path(size));
+      } catch (error) {
+        if (!isCode(error, "ENOENT")) throw error;
+      }
     }
   }
 

@@ -408,6 +408,21 @@ test("a cursor that was lost is found again in the bucket", async () => {
   expect(await checkLog(bucket, [300, 600])).toBe(600);
 });
 
+test("a queued root that the bucket has already is forgotten, not published over newer ones", async () => {
+  const publisher = await open();
+  ledger.append(4);
+  const old = await publisher.publishNow();
+  ledger.append(4);
+  await publisher.publishNow();
+  const path = join(ledger.directory, `publish/${String(old.size).padStart(16, "0")}.checkpoint`);
+  await nodeFiles.createExclusive(path, old.note, 0o600);
+  const second = await open();
+  expect(second.status().pendingRoots).toBe(0);
+  await second.tick();
+  expect(await checkLog(bucket, [5, 10])).toBe(10);
+  expect(await nodeFiles.list(join(ledger.directory, "publish"))).toEqual(["cursor.json"]);
+});
+
 test("a tile that the ledger lost is damage, not a retry", async () => {
   const publisher = await open();
   ledger.append(299);
