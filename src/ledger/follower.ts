@@ -16,6 +16,11 @@ export interface StagedEntry {
 
 export interface CommitFollower {
   /**
+   * The log was recovered to `size` and nothing has been appended to it yet: staged entries beyond
+   * it were never acknowledged, and are dropped durably. Rejects where the log must not be opened.
+   */
+  recover?(size: number): Promise<void>;
+  /**
    * Writes the entries of one group durably: on return they survive a power cut. `group` is the
    * index of the group's first record (the log's size before the group).
    *
