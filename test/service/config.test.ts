@@ -47,6 +47,15 @@ test.for(readdirSync(cases))("%s is refused with its messages", (name) => {
   expect(problems).not.toContain("hunter2");
 });
 
+// Not among the case files, because the formatter cannot read it.
+test("what is no YAML is refused with its line, without quoting it", () => {
+  expect(problemsOf("ledger: { directory: hunter2\npublish: {}\n")).toBe(
+    "# error: case:2: not readable as YAML: flow map in block collection must be sufficiently " +
+      "indented and end with a }\n" +
+      "# hint: check indentation, quotes and brackets there; quote values that hold : or #\n",
+  );
+});
+
 test("no file at all gives the documented defaults", () => {
   const { config } = loadConfig({});
   expect(config.receivers.otlp.protocols).toMatchObject({
