@@ -14,7 +14,7 @@ import {
 import { Delivery } from "./delivery.ts";
 import type { DeliveryStatus } from "./delivery.ts";
 import { ForwardError } from "./forward-error.ts";
-import { frameBytes } from "./frame.ts";
+import { frameBytes, writeSize } from "./frame.ts";
 import { openGrpcSink } from "./grpc-sink.ts";
 import { openHttpSink } from "./http-sink.ts";
 import { forwardClock, retryDefaults } from "./options.ts";
@@ -253,7 +253,7 @@ class SpoolForwarder implements Forwarder {
     group: number,
     wanted: readonly [Lane, StagedEntry[]][],
   ): Promise<[Lane, StagedEntry[]][]> {
-    const full = wanted.filter(([{ suspender }, own]) => !suspender.hasRoom(sizeOf(own)));
+    const full = wanted.filter(([{ suspender }, own]) => !suspender.hasRoom(writeSize(own)));
     if (full.length > 0 && this.options.onFull !== "suspend") throw this.full(full[0]![0]);
     for (const [{ suspender }] of full) await wrapFailure(suspender.begin(group));
     return full;
@@ -358,10 +358,6 @@ class SpoolForwarder implements Forwarder {
     );
     return result;
   }
-}
-
-function sizeOf(entries: readonly StagedEntry[]): number {
-  return entries.reduce((sum, entry) => sum + frameBytes(entry.bytes.length), 0);
 }
 
 function notRecovered(): ForwardError {

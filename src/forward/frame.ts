@@ -52,11 +52,18 @@ export function frameBytes(payloadBytes: number): number {
   return frameHeaderBytes + payloadBytes;
 }
 
-/** The frames of one group's entries, to be written at once. A buffer of its own, not pooled. */
-export function encodeWrite(entries: readonly StagedEntry[], context: WriteContext): Buffer {
-  let writeBytes = 0;
-  for (const entry of entries) writeBytes += frameBytes(entry.bytes.length);
-  const target = Buffer.allocUnsafeSlow(writeBytes);
+/** Bytes that entries take when they are written. */
+export function writeSize(entries: readonly StagedEntry[]): number {
+  return entries.reduce((sum, { bytes }) => sum + frameBytes(bytes.length), 0);
+}
+
+/** Puts the frames of one group's entries into `target`, whose size is that of the write. */
+export function encodeWrite(
+  entries: readonly StagedEntry[],
+  context: WriteContext,
+  target: Buffer = Buffer.allocUnsafe(writeSize(entries)),
+): Buffer {
+  const writeBytes = target.length;
   let offset = 0;
   let number = context.number;
   for (const { bytes, first, end } of entries) {

@@ -6,7 +6,8 @@ import type { Files } from "../ledger/files.ts";
 import { ForwardError } from "./forward-error.ts";
 import { frameBytes, framePayload, parseHeader } from "./frame.ts";
 import type { FrameHeader } from "./frame.ts";
-import type { Segment, SpoolWrite } from "./spool-segments.ts";
+import type { StagedEntry } from "../ledger/follower.ts";
+import type { Segment } from "./spool-segments.ts";
 
 export interface SpoolEntry {
   readonly number: number;
@@ -40,21 +41,17 @@ export class SpoolReader {
   }
 
   /** Keeps what was just written, as far as there is room for the newest entries. */
-  remember(write: SpoolWrite): void {
-    const { frames, start } = write;
-    let offset = 0;
-    while (offset < frames.length) {
-      const header = parseHeader(frames, offset)!;
-      const size = frameBytes(header.payloadBytes);
-      this.cache.set(header.number, toEntry(header, payloadView(frames, offset, header)));
-      this.cacheBytes += size;
-      offset += size;
+  remember(entries: readonly StagedEntry[], firstNumber: number, stagedUnixMs: number): void {
+    let number = firstNumber;
+    for (const { first, end, bytes } of entries) {
+      this.cache.set(number, { number, first, end, stagedUnixMs, bytes });
+      this.cacheBytes += frameBytes(bytes.length);
+      number++;
     }
-    for (const number of this.cache.keys()) {
-      if (this.cacheBytes <= this.cacheBytesMax || number >= start.number) break;
-      this.forget(number);
+    for (const cached of this.cache.keys()) {
+      if (this.cacheBytes <= this.cacheBytesMax) break;
+      this.forget(cached);
     }
-    if (this.cacheBytes > this.cacheBytesMax) this.forgetFrom(0);
   }
 
   /** Entry `number` was sent. */
@@ -115,11 +112,6 @@ export class SpoolReader {
     this.loaded = { path: segment.path, bytes, committed, number: segment.first, offset: 0 };
     return this.loaded;
   }
-}
-
-function payloadView(frames: Buffer, offset: number, header: FrameHeader): Uint8Array {
-  const size = frameBytes(header.payloadBytes);
-  return frames.subarray(offset + size - header.payloadBytes, offset + size);
 }
 
 function toEntry(header: FrameHeader, bytes: Uint8Array): SpoolEntry {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { AppendFile, Files } from "../ledger/files.ts";
 import { isCode } from "../ledger/files.ts";
 import type { StagedEntry } from "../ledger/follower.ts";
-import { encodeWrite } from "./frame.ts";
+import { encodeWrite, writeSize } from "./frame.ts";
 
 const suffix = ".spool";
 const numberDigits = 16;
@@ -34,12 +34,8 @@ export interface SegmentsOptions {
   readonly segmentBytesMax: number;
 }
 
-/** What one `append` wrote. */
-export interface SpoolWrite {
-  readonly start: SpoolPosition;
-  /** The frames, a buffer that nothing else uses. */
-  readonly frames: Buffer;
-}
+/** Kept for the next write: fresh memory costs more than the copy into it. */
+const scratchBytesKept = 1024 * 1024;
 
 export class SpoolSegments {
   private readonly options: SegmentsOptions;
@@ -48,6 +44,7 @@ export class SpoolSegments {
   /** Number of the next entry. */
   next: number;
   private active: AppendFile | undefined;
+  private scratch: Buffer = Buffer.alloc(0);
   /** Set while the files hold something after this place that nobody may rely on. */
   private spoiltFrom: SpoolPosition | undefined;
 
@@ -71,23 +68,19 @@ export class SpoolSegments {
     group: number,
     entries: readonly StagedEntry[],
     stagedUnixMs: number,
-  ): Promise<SpoolWrite> {
+  ): Promise<SpoolPosition> {
     await this.repair();
     const { file, segment } = await this.fileToWrite();
     const start: SpoolPosition = { segment, offset: segment.bytes, number: this.next };
-    const frames = encodeWrite(entries, {
-      number: this.next,
-      group,
-      stagedUnixMs,
-      writeStart: start.offset,
-    });
+    const context = { number: this.next, group, stagedUnixMs, writeStart: start.offset };
+    const frames = encodeWrite(entries, context, this.scratchOf(writeSize(entries)));
     this.spoiltFrom = start;
     await file.write(frames, start.offset);
     await file.sync();
     this.spoiltFrom = undefined;
     segment.bytes += frames.length;
     this.next += entries.length;
-    return { start, frames };
+    return start;
   }
 
   /** Takes back everything from `start` on. After a rejection `repair` must succeed first. */
@@ -174,6 +167,15 @@ export class SpoolSegments {
     const segment = { path, first: this.next, bytes: 0 };
     this.list.push(segment);
     return { file, segment };
+  }
+
+  /** Writes follow one another, so one buffer serves them. */
+  private scratchOf(size: number): Buffer {
+    if (size > scratchBytesKept) return Buffer.allocUnsafeSlow(size);
+    if (size > this.scratch.length) {
+      this.scratch = Buffer.allocUnsafeSlow(Math.min(2 * size, scratchBytesKept));
+    }
+    return this.scratch.subarray(0, size);
   }
 
   private async truncate(path: string, size: number): Promise<void> {

@@ -9,7 +9,7 @@ import type { StagedEntry } from "../ledger/follower.ts";
 import { encodeCursor } from "./cursor.ts";
 import type { Suspension } from "./cursor.ts";
 import { ForwardError } from "./forward-error.ts";
-import { frameBytes } from "./frame.ts";
+import { frameBytes, writeSize } from "./frame.ts";
 import { checkTornEnd, cursorPath, loadSpool } from "./spool-load.ts";
 import type { LoadedSpool } from "./spool-load.ts";
 import { SpoolReader } from "./spool-reader.ts";
@@ -144,15 +144,18 @@ export class Spool {
     return this.queueEntries > 0 && this.queueBytes + bytes > queueBytesMax;
   }
 
-  /** Writes the entries of one stage durably; they wait for `commit` or `undo`. */
+  /**
+   * Writes the entries of one stage durably; they wait for `commit` or `undo`. Their bytes must not
+   * change afterwards: they are sent from memory where the sink keeps up.
+   */
   async stage(entries: readonly StagedEntry[], context: StageContext): Promise<void> {
     const { stage, group, stagedUnixMs } = context;
-    const write = await this.segments.append(group, entries, stagedUnixMs);
-    this.reader.remember(write);
-    const { start, frames } = write;
+    const start = await this.segments.append(group, entries, stagedUnixMs);
+    this.reader.remember(entries, start.number, stagedUnixMs);
     const end = entries.reduce((highest, entry) => Math.max(highest, entry.end), group);
-    this.pending.push({ stage, end, start, bytes: frames.length });
-    this.queueBytes += frames.length;
+    const bytes = writeSize(entries);
+    this.pending.push({ stage, end, start, bytes });
+    this.queueBytes += bytes;
     this.oldestUnixMs ??= stagedUnixMs;
   }
 

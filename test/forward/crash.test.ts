@@ -8,7 +8,6 @@ import { startHttpSink } from "./http-sink-server.ts";
 import type { HttpSinkServer } from "./http-sink-server.ts";
 import { traceRequest } from "./otlp-requests.ts";
 import { SimulatedFiles } from "./simulated-files.ts";
-import type { Remains } from "./simulated-files.ts";
 
 /** What the senders and the sink have seen, over crashes. */
 interface World {
@@ -134,21 +133,22 @@ async function operationsOf(sink: HttpSinkServer): Promise<number> {
   return files.operations;
 }
 
-test.each<Remains>(["synced", "seen", "zeros"])(
-  "a power cut at any operation loses nothing acknowledged, and sends nothing else (%s)",
-  async (remains) => {
-    const sink = await startHttpSink();
-    const count = await operationsOf(sink);
-    for (let at = 1; at <= count; at++) {
-      const files = new SimulatedFiles({ at, kind: "power-cut" });
-      const world = newWorld(sink);
-      await attempt(() => scenario(world, files));
+test("a power cut at any operation loses nothing acknowledged, and sends nothing else", async () => {
+  const sink = await startHttpSink();
+  const count = await operationsOf(sink);
+  for (let at = 1; at <= count; at++) {
+    const files = new SimulatedFiles({ at, kind: "power-cut" });
+    const world = newWorld(sink);
+    await attempt(() => scenario(world, files));
+    const taken = [...sink.taken];
+    for (const remains of ["synced", "seen", "zeros"] as const) {
+      sink.taken.splice(0, sink.taken.length, ...taken);
       await settle(world, files.after(remains));
     }
-    expect(count).toBeGreaterThan(60);
-    await sink.close();
-  },
-);
+  }
+  expect(count).toBeGreaterThan(60);
+  await sink.close();
+});
 
 test("any one failed operation loses nothing acknowledged, and sends nothing else", async () => {
   const sink = await startHttpSink();
