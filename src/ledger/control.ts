@@ -8,7 +8,7 @@ import { decodeUtf8, encodeUtf8 } from "../bytes/utf8.ts";
 import { controlListMax, controlTextCharsMax } from "../limits.ts";
 import { FormatError } from "./format-error.ts";
 
-export const CONTROL_SCHEMA = "spanseal.control/v1";
+const CONTROL_SCHEMA = "spanseal.control/v1";
 
 /** A sidecar took the ledger's lock: what may be expected from here on. */
 export interface Opened {
@@ -27,7 +27,7 @@ export interface Opened {
 }
 
 /** An orderly end; one seal follows, then nothing of this boot. */
-export interface Closed {
+interface Closed {
   readonly boot: number;
   readonly reason: string;
 }
@@ -70,7 +70,7 @@ export interface Seal {
 }
 
 /** Two records belong together, learned after both were written. */
-export interface Link {
+interface Link {
   readonly reason: string;
   readonly record: string;
   readonly related: string;
@@ -86,25 +86,25 @@ export interface KeyRotated {
   readonly to: string;
 }
 
-export interface PolicyChanged {
+interface PolicyChanged {
   /** Digests of the policy in force before and after. */
   readonly after: string;
   readonly before: string | null;
   readonly changes: readonly string[];
 }
 
-export interface RedactionOff {
+interface RedactionOff {
   readonly reason: string;
 }
 
 /** Wall clock and ledger clock differed by more than a second. Times in nanoseconds. */
-export interface ClockStepped {
+interface ClockStepped {
   readonly ledger_time: string;
   readonly wall_time: string;
 }
 
 /** The operator's sink refused what it was sent for good. */
-export interface SinkRejected {
+interface SinkRejected {
   /** Records `[first, end)` of the request that was refused. */
   readonly end: number;
   readonly first: number;
@@ -116,7 +116,7 @@ export interface SinkRejected {
   readonly status: string;
 }
 
-export interface ForwardingSuspended {
+interface ForwardingSuspended {
   readonly first: number;
   readonly reason: string;
   readonly signal: string;
@@ -124,20 +124,20 @@ export interface ForwardingSuspended {
 }
 
 /** Items that were not recorded. Times in nanoseconds. */
-export interface Gap {
+interface Gap {
   readonly from_time: string;
   readonly item_count: number;
   readonly reason: string;
   readonly to_time: string;
 }
 
-export interface StorageFailed {
+interface StorageFailed {
   readonly code: string;
   readonly operation: string;
   readonly reason: string;
 }
 
-export interface ChainLimit {
+interface ChainLimit {
   readonly chain_count: number;
   readonly limit: number;
   readonly refused_count: number;

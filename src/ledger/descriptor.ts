@@ -6,11 +6,11 @@ import { descriptorBytesMax } from "../limits.ts";
 import { PREFIX, prefixedDigest } from "./digest.ts";
 import { FormatError } from "./format-error.ts";
 
-export const LEDGER_FORMAT = "spanseal.ledger/v1";
+const LEDGER_FORMAT = "spanseal.ledger/v1";
 export const instanceBytes = 16;
 
 /** The only suite of version 1; a reader refuses any other. */
-export const ALGORITHMS = {
+const ALGORITHMS = {
   derivation: "HKDF-SHA256",
   digest: "SHA-256",
   mac: "HMAC-SHA256",
@@ -19,7 +19,7 @@ export const ALGORITHMS = {
 } as const;
 
 /** The ledger that this one goes on from, as it was when it ended. */
-export interface Predecessor {
+interface Predecessor {
   /** Full origin. */
   readonly origin: string;
   readonly size: number;

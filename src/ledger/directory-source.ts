@@ -19,7 +19,7 @@ export function directorySource(directory: string, bucket?: string): LedgerSourc
   };
 }
 
-export function directoryBucketSource(prefix: string): BucketSource {
+function directoryBucketSource(prefix: string): BucketSource {
   const kept = join(prefix, "checkpoints");
   return {
     checkpoint: () => readIfThere(join(prefix, "checkpoint")),

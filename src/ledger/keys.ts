@@ -39,7 +39,7 @@ export interface LogKey {
   sign(message: Uint8Array): Uint8Array;
 }
 
-export interface Pepper {
+interface Pepper {
   /** Key-check value: tells the key of a token without telling the key. */
   readonly id: string;
   readonly key: Uint8Array;
@@ -61,7 +61,7 @@ export interface KeyRing {
 }
 
 /** What is asked of the system about a path, beside `Files`. */
-export interface ModeReader {
+interface ModeReader {
   /** Permission bits and kind. Rejects with code ENOENT where there is nothing. */
   stat(path: string): Promise<{ readonly mode: number; isDirectory(): boolean }>;
 }

@@ -11,7 +11,7 @@ import { noteBytesMax, noteSignaturesMax } from "../limits.ts";
 import { sha256 } from "./digest.ts";
 import { FormatError } from "./format-error.ts";
 
-export const ED25519 = 0x01;
+const ED25519 = 0x01;
 const keyIdBytes = 4;
 const ed25519PublicKeyBytes = 32;
 const ed25519SignatureBytes = 64;
@@ -36,7 +36,7 @@ export interface NoteVerifier {
   verify(message: Uint8Array, signature: Uint8Array): boolean;
 }
 
-export interface NoteSignature {
+interface NoteSignature {
   readonly name: string;
   readonly keyId: string;
   readonly signature: Uint8Array;

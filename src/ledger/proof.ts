@@ -5,7 +5,7 @@ import { proofBytesMax } from "../limits.ts";
 import { digestBytes } from "./digest.ts";
 import { FormatError } from "./format-error.ts";
 
-export const PROOF_START = "c2sp.org/tlog-proof@v1";
+const PROOF_START = "c2sp.org/tlog-proof@v1";
 /** A tree of 2^63 leaves has paths of this length. */
 const pathLengthMax = 63;
 

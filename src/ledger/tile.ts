@@ -87,7 +87,7 @@ export function parseBundle(bytes: Uint8Array, width: number): Uint8Array[] {
 }
 
 /** @throws FormatError where the bytes are not exactly `width` hashes. */
-export function parseHashTile(bytes: Uint8Array, width: number): Uint8Array[] {
+function parseHashTile(bytes: Uint8Array, width: number): Uint8Array[] {
   if (bytes.length !== width * digestBytes) {
     const expected = width * digestBytes;
     throw new FormatError("bad_tile", `expected ${expected} bytes, received ${bytes.length}`);
@@ -100,7 +100,7 @@ export function parseHashTile(bytes: Uint8Array, width: number): Uint8Array[] {
 }
 
 /** Root of 2^n hashes, n ≥ 0. */
-export function completeRoot(hashes: readonly Uint8Array[]): Uint8Array {
+function completeRoot(hashes: readonly Uint8Array[]): Uint8Array {
   let row = hashes;
   while (row.length > 1) {
     const next: Uint8Array[] = [];

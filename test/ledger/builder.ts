@@ -18,7 +18,7 @@ import {
 import { signCheckpoint } from "../../src/ledger/checkpoint.ts";
 import { encodeControl, type ControlKind, type ControlMembers } from "../../src/ledger/control.ts";
 import { descriptorDigest, encodeDescriptor, fullOrigin } from "../../src/ledger/descriptor.ts";
-import { Frontier, leafHash } from "../../src/ledger/merkle.ts";
+import { leafHash } from "../../src/ledger/merkle.ts";
 import { ed25519Signer, encodeVkey, type NoteSigner } from "../../src/ledger/note.ts";
 import { chainRotationProof, rotationMessage } from "../../src/ledger/rotation.ts";
 import { segmentName } from "../../src/ledger/segment-name.ts";
@@ -64,7 +64,6 @@ export class LedgerBuilder {
   readonly bucket: StoredFiles = { checkpoint: undefined, tiles: new Map(), kept: new Map() };
   /** Text after the last line feed. */
   tail = "";
-  readonly frontier = new Frontier();
   readonly edge = new TreeEdge();
   readonly heads: string[] = [];
   readonly macs: Uint8Array[] = [];
@@ -198,7 +197,7 @@ export class LedgerBuilder {
   }
 
   store(options: { bucket?: boolean; signers?: readonly NoteSigner[] } = {}): this {
-    const body = { origin: this.origin, size: this.size, root: this.frontier.root() };
+    const body = { origin: this.origin, size: this.size, root: this.edge.root() };
     const note = signCheckpoint(body, options.signers ?? this.signers);
     const full = this.edge.takeFinished();
     for (const stored of options.bucket === false ? [this.local] : [this.local, this.bucket]) {
@@ -259,7 +258,6 @@ export class LedgerBuilder {
     this.segments.at(-1)!.lines.push(Buffer.from(line).toString().slice(0, -1));
     const entry = treeEntry(Buffer.from(headText), mac);
     const leaf = leafHash(entry);
-    this.frontier.append(leaf);
     this.edge.append(Buffer.from(leaf), Buffer.from(entry), 1);
     this.heads.push(headText);
     this.macs.push(mac);

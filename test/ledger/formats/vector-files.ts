@@ -17,12 +17,7 @@ import {
 } from "../../../src/ledger/chain.ts";
 import { CONTROL_KINDS, encodeControl, type ControlMembers } from "../../../src/ledger/control.ts";
 import { sha256Hex } from "../../../src/ledger/digest.ts";
-import {
-  consistencyProof,
-  Frontier,
-  inclusionProof,
-  leafHash,
-} from "../../../src/ledger/merkle.ts";
+import { consistencyProof, inclusionProof, leafHash } from "../../../src/ledger/merkle.ts";
 import { encodeProof } from "../../../src/ledger/proof.ts";
 import { segmentName } from "../../../src/ledger/segment-name.ts";
 import { subtreeReader, tilePath } from "../../../src/ledger/tile.ts";
@@ -54,11 +49,11 @@ function chainVectors(ledger: LedgerBuilder): unknown[] {
 }
 
 function recordVectors(ledger: LedgerBuilder): unknown[] {
-  const frontier = new Frontier();
+  const edge = new TreeEdge();
   return ledger.lines.map((line) => {
     const { head, headBytes, mac, body } = parseLine(Buffer.from(line));
     const entry = treeEntry(headBytes, mac);
-    frontier.append(leafHash(entry));
+    edge.append(Buffer.from(leafHash(entry)), Buffer.from(entry), 1);
     return {
       index: head.index,
       line,
@@ -66,7 +61,7 @@ function recordVectors(ledger: LedgerBuilder): unknown[] {
       mac: toHex(mac),
       entry: toHex(entry),
       leaf: toHex(leafHash(entry)),
-      root_after: toBase64(frontier.root()),
+      root_after: toBase64(edge.root()),
     };
   });
 }
@@ -96,7 +91,7 @@ function tipVectors(): unknown {
   return { leaves, root: toHex(ledger.tips().root()) };
 }
 
-export async function ledgerVector(): Promise<unknown> {
+async function ledgerVector(): Promise<unknown> {
   const ledger = vectorLedger();
   const size = ledger.size;
   const read = subtreeReader(size, async (tile) => ledger.local.tiles.get(tilePath(tile))!);
@@ -128,7 +123,7 @@ export async function ledgerVector(): Promise<unknown> {
   };
 }
 
-export async function treeVector(): Promise<unknown> {
+async function treeVector(): Promise<unknown> {
   const edge = new TreeEdge();
   const files = new Map<string, Uint8Array>();
   const sizes = new Set([1, 2, 3, 5, 8, 255, 256, 257, 1000]);
@@ -220,7 +215,7 @@ const samples: ControlMembers = {
   chain_limit: { chain_count: 100_000, limit: 100_000, refused_count: 7 },
 };
 
-export function controlVector(): unknown {
+function controlVector(): unknown {
   const nonce = new Uint8Array(16).fill(0x0f);
   const bodies = CONTROL_KINDS.map((kind) => {
     const bytes = encodeControl(kind, samples[kind], nonce);
