@@ -1,5 +1,6 @@
 /** Fills a draft for one record, and writes the members that no attribute states. */
 import { canonicalize, type JsonValue } from "../bytes/canonical-json.ts";
+import { encodeUtf8 } from "../bytes/utf8.ts";
 import { itemBytesMax } from "../limits.ts";
 import { resourceSources } from "./conventions/base.ts";
 import { decisionWords } from "./conventions/decision.ts";
@@ -61,7 +62,7 @@ export class Composer implements RecordSource {
   readonly #view: View;
   readonly #redacted: RedactedRequest;
   readonly #authenticated: boolean;
-  readonly #observedDigits: number;
+  readonly #unobserved: Uint8Array;
   #record!: PendingRecord;
 
   constructor(
@@ -74,7 +75,7 @@ export class Composer implements RecordSource {
     this.#view = view;
     this.#redacted = redacted;
     this.#authenticated = origin.authenticated;
-    this.#observedDigits = origin.observed.length;
+    this.#unobserved = encodeUtf8(`"${"0".repeat(origin.observed.length)}"`);
   }
 
   /** Appends the record's body, with zeros for nonce and time of observation. */
@@ -278,11 +279,11 @@ export class Composer implements RecordSource {
     switch (member) {
       case NONCE:
         this.nonceAt = writer.at + 1;
-        writer.ascii('"00000000000000000000000000000000"');
+        writer.raw(NO_NONCE);
         return;
       case OBSERVED:
         this.observedAt = writer.at + 1;
-        writer.ascii(`"${"0".repeat(this.#observedDigits)}"`);
+        writer.raw(this.#unobserved);
         return;
       case START: {
         const at = event?.timeAt ?? (item.startAt >= 0 ? item.startAt : item.observedAt);
@@ -329,6 +330,7 @@ export class Composer implements RecordSource {
   }
 }
 
+const NO_NONCE = encodeUtf8(`"${"0".repeat(32)}"`);
 const SCHEMA = jsonBytes("spanseal.record/v1");
 const SPAN_SIGNAL = jsonBytes("span");
 const LOG_SIGNAL = jsonBytes("log");

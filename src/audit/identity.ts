@@ -37,10 +37,10 @@ export class Identifier {
     const message = this.#message;
     const prefix = this.#prefixes[record.chain]!;
     message.set(prefix, 0);
-    let at = this.#source(record, prefix.length);
-    at = put(message, at, record.action.phase);
-    at = put(message, at, String(record.ordinal));
-    return hash("sha256", message.subarray(0, at), "hex").slice(0, 32);
+    const at = this.#source(record, prefix.length);
+    const suffix = suffixOf(record.action.phase, record.ordinal);
+    message.set(suffix, at);
+    return hash("sha256", message.subarray(0, at + suffix.length), "hex").slice(0, 32);
   }
 
   #source(record: PendingRecord, start: number): number {
@@ -48,9 +48,10 @@ export class Identifier {
     const { bytes } = this.#view;
     const message = this.#message;
     if (item.signal === "traces" && item.traceAt >= 0 && item.spanAt >= 0) {
-      let at = put(message, start, "span");
-      at = putBytes(message, at, bytes.subarray(item.traceAt, item.traceAt + 16));
-      return putBytes(message, at, bytes.subarray(item.spanAt, item.spanAt + 8));
+      message.set(SPAN_PART, start);
+      const at = copy(message, start + SPAN_PART.length, bytes, item.traceAt, 16);
+      message.set(LENGTH_8, at);
+      return copy(message, at + 4, bytes, item.spanAt, 8);
     }
     const own = item.signal === "logs" ? this.#eventId(record) : undefined;
     if (own !== undefined) return put(message, put(message, start, "event"), own);
@@ -81,8 +82,29 @@ function put(message: Buffer, at: number, text: string): number {
   return at + 4 + length;
 }
 
-function putBytes(message: Buffer, at: number, part: Uint8Array): number {
-  message.writeUInt32BE(part.length, at);
-  message.set(part, at + 4);
-  return at + 4 + part.length;
+/** The parts `span` and the length of a trace id. */
+const SPAN_PART = Buffer.from("\0\0\0\u0004span\0\0\0\u0010", "latin1");
+const LENGTH_8 = Buffer.from("\0\0\0\u0008", "latin1");
+
+function copy(
+  message: Uint8Array,
+  at: number,
+  bytes: Uint8Array,
+  from: number,
+  count: number,
+): number {
+  for (let index = 0; index < count; index++) message[at + index] = bytes[from + index]!;
+  return at + count;
+}
+
+const suffixes = new Map<string, Buffer>();
+
+function suffixOf(phase: string, ordinal: number): Buffer {
+  if (ordinal > 0) return Buffer.concat([prefixed(phase), prefixed(String(ordinal))]);
+  let suffix = suffixes.get(phase);
+  if (suffix === undefined) {
+    suffix = Buffer.concat([prefixed(phase), prefixed("0")]);
+    suffixes.set(phase, suffix);
+  }
+  return suffix;
 }

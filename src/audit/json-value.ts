@@ -1,7 +1,7 @@
 /** Writes an AnyValue as canonical JSON. */
 import { canonicalize, type JsonValue } from "../bytes/canonical-json.ts";
 import { toHex } from "../bytes/hex.ts";
-import { decodeUtf8Lossy } from "../bytes/utf8.ts";
+import { decodeUtf8Lossy, encodeUtf8 } from "../bytes/utf8.ts";
 import { LENGTH_DELIMITED, WireError, WireReader } from "../bytes/wire.ts";
 import { nestingDepthMax } from "../limits.ts";
 import type { JsonWriter } from "./json-writer.ts";
@@ -15,9 +15,9 @@ export interface ValuePlace {
   readonly stop: number;
 }
 
-const TRUE = Buffer.from("true", "latin1");
-const FALSE = Buffer.from("false", "latin1");
-const NULL = Buffer.from("null", "latin1");
+const TRUE = encodeUtf8("true");
+const FALSE = encodeUtf8("false");
+const NULL = encodeUtf8("null");
 
 /**
  * Numbers that JSON cannot hold exactly become strings, bytes become hexadecimal, maps with a
@@ -86,8 +86,10 @@ export function integerAt(bytes: Uint8Array, start: number, stop: number): numbe
 
 function writeInteger(writer: JsonWriter, bytes: Uint8Array, start: number, stop: number): void {
   const value = integerAt(bytes, start, stop);
-  if (typeof value === "number") writer.ascii(String(value));
-  else {
+  if (typeof value === "number") {
+    if (value < 0) writer.byte(0x2d);
+    writer.digits(Math.abs(value));
+  } else {
     writer.ascii(`"${value}"`);
     writer.coerced = true;
   }

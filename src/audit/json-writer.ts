@@ -25,18 +25,23 @@ ESCAPE.fill(WIDE, 0x80);
 const HEX = Buffer.from("0123456789abcdef", "latin1");
 
 export class JsonWriter {
-  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(64 * 1024);
+  bytes: Uint8Array;
   at = 0;
   /** Some text was not UTF-8 and is written with U+FFFD. */
   coerced = false;
-  #view: Buffer = Buffer.from(this.bytes.buffer);
+  #view: Buffer;
+
+  constructor(size: number) {
+    this.bytes = blank(size);
+    this.#view = Buffer.from(this.bytes.buffer);
+  }
 
   /** Makes room for `count` more bytes. */
   reserve(count: number): void {
     if (this.at + count <= this.bytes.length) return;
     let size = this.bytes.length * 2;
     while (size < this.at + count) size *= 2;
-    const bytes = new Uint8Array(size);
+    const bytes = blank(size);
     bytes.set(this.bytes.subarray(0, this.at));
     this.bytes = bytes;
     this.#view = Buffer.from(bytes.buffer);
@@ -52,7 +57,7 @@ export class JsonWriter {
     const { length } = source;
     this.reserve(length);
     const { bytes, at } = this;
-    if (length > 40) bytes.set(source, at);
+    if (length > loopBytesMax) bytes.set(source, at);
     else for (let index = 0; index < length; index++) bytes[at + index] = source[index]!;
     this.at = at + length;
   }
@@ -77,13 +82,16 @@ export class JsonWriter {
     const { bytes } = this;
     let at = this.at;
     bytes[at++] = QUOTE;
-    for (let index = start; index < stop; index++) {
+    for (let index = start; index < stop;) {
+      const run = index;
+      while (index < stop && ESCAPE[source[index]!] === 0) index++;
+      const count = index - run;
+      if (count > loopViewBytesMax) bytes.set(source.subarray(run, index), at);
+      else for (let one = 0; one < count; one++) bytes[at + one] = source[run + one]!;
+      at += count;
+      if (index === stop) break;
       const byte = source[index]!;
       const escape = ESCAPE[byte]!;
-      if (escape === 0) {
-        bytes[at++] = byte;
-        continue;
-      }
       if (escape === WIDE) {
         this.at = at;
         this.#wide(source, index, stop);
@@ -91,6 +99,7 @@ export class JsonWriter {
       }
       bytes[at++] = BACKSLASH;
       at = escapeTail(bytes, at, byte, escape);
+      index++;
     }
     bytes[at++] = QUOTE;
     this.at = at;
@@ -143,17 +152,42 @@ export class JsonWriter {
     let rest = (upper % 1e9) * 65_536 + 294_967_296 * (high & 0xffff) + low;
     billions += Math.floor(rest / 1e9);
     rest %= 1e9;
-    if (billions === 0) this.ascii(String(rest));
+    if (billions === 0) this.digits(rest);
     else {
-      this.ascii(String(billions));
-      const { bytes } = this;
+      this.digits(billions);
+      const { bytes, at } = this;
       for (let digit = 8; digit >= 0; digit--) {
-        bytes[this.at + digit] = 0x30 + (rest % 10);
-        rest = Math.floor(rest / 10);
+        const next = Math.floor(rest / 10);
+        bytes[at + digit] = 0x30 + rest - next * 10;
+        rest = next;
       }
-      this.at += 9;
+      this.at = at + 9;
     }
   }
+
+  /** A non-negative safe integer in decimal. */
+  digits(value: number): void {
+    this.reserve(16);
+    const { bytes, at } = this;
+    let count = 1;
+    for (let power = 10; power <= value; power *= 10) count++;
+    let rest = value;
+    for (let digit = count - 1; digit >= 0; digit--) {
+      const next = Math.floor(rest / 10);
+      bytes[at + digit] = 0x30 + rest - next * 10;
+      rest = next;
+    }
+    this.at = at + count;
+  }
+}
+
+/** Up to so many bytes a loop copies faster than a call does; more where a view is made for it. */
+const loopBytesMax = 20;
+const loopViewBytesMax = 64;
+
+/** Not zeroed: only what was written is ever read. */
+function blank(size: number): Uint8Array {
+  return new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
 }
 
 function escapeTail(bytes: Uint8Array, start: number, byte: number, escape: number): number {

@@ -111,40 +111,41 @@ export interface Member {
   readonly index: number;
   readonly path: MemberPath;
   readonly type: MemberType;
-  /** `"name":` in UTF-8. */
-  readonly label: Uint8Array;
   /** Numbers of the objects that hold it, outermost first; -1 where there is none. */
   readonly outer: number;
   readonly inner: number;
-}
-
-export interface Group {
-  /** `"name":{` in UTF-8. */
-  readonly open: Uint8Array;
+  /**
+   * What stands before its value, in UTF-8, by how many of those objects it has to open: the
+   * comma, `"object":{` for each, and `"name":`.
+   */
+  readonly labels: readonly [Uint8Array, Uint8Array, Uint8Array];
 }
 
 const groupNumbers = new Map<string, number>();
-export const GROUPS: Group[] = [];
 
 function groupNumber(path: readonly string[]): number {
-  if (path.length === 0) return -1;
   const key = path.join(".");
   const known = groupNumbers.get(key);
   if (known !== undefined) return known;
-  groupNumbers.set(key, GROUPS.length);
-  GROUPS.push({ open: Buffer.from(`"${path.at(-1)!}":{`, "latin1") });
-  return GROUPS.length - 1;
+  groupNumbers.set(key, groupNumbers.size);
+  return groupNumbers.size - 1;
+}
+
+function label(names: readonly string[], opened: number): Uint8Array {
+  const objects = names.slice(names.length - 1 - opened, -1).map((name) => `"${name}":{`);
+  return new Uint8Array(Buffer.from(`,${objects.join("")}"${names.at(-1)!}":`, "latin1"));
 }
 
 export const MEMBERS: readonly Member[] = Object.entries(TYPES).map(([path, type], index) => {
   const names = path.split(".");
+  const depth = names.length - 1;
   return {
     index,
     path: path as MemberPath,
     type,
-    label: Buffer.from(`"${names.at(-1)!}":`, "latin1"),
-    outer: names.length > 1 ? groupNumber(names.slice(0, 1)) : -1,
-    inner: names.length > 2 ? groupNumber(names.slice(0, 2)) : -1,
+    outer: depth > 0 ? groupNumber(names.slice(0, 1)) : -1,
+    inner: depth > 1 ? groupNumber(names.slice(0, 2)) : -1,
+    labels: [label(names, 0), label(names, Math.min(1, depth)), label(names, depth)],
   };
 });
 

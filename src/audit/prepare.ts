@@ -132,9 +132,8 @@ function encode(
   const digests = new Uint8Array(digestBytes * records.length);
   const fingerprints = new Uint8Array(fingerprintBytes * records.length);
   const bodyEnds = new Uint32Array(records.length);
-  const writer = new JsonWriter();
-  const bodies = new JsonWriter();
-  bodies.reserve(records.length * bodyBytesGuess);
+  const writer = new JsonWriter(scratchBytes);
+  const bodies = new JsonWriter(records.length * bodyBytesGuess + bodyBytesGuess);
   for (const [index, record] of records.entries()) {
     writer.at = prefix.length;
     walk.borrow(record.item, () => composer.write(writer, record));
@@ -161,6 +160,7 @@ function encode(
 
 /** Room for a typical body, so that the buffer of a batch seldom grows. */
 const bodyBytesGuess = 1536;
+const scratchBytes = 64 * 1024;
 
 function overwrite(bytes: Uint8Array, at: number, text: string): void {
   for (let index = 0; index < text.length; index++) bytes[at + index] = text.charCodeAt(index);

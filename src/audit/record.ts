@@ -4,7 +4,7 @@ import { cutAttributes, cutContentBytes, cutValueBytes } from "../limits.ts";
 import { ABSENT, COMPOSED, type Draft, EVENTS, JSON_BYTES, JSON_TEXT, RANGE } from "./draft.ts";
 import { doubleAt, integerAt, isTrue, writeValue } from "./json-value.ts";
 import type { JsonWriter } from "./json-writer.ts";
-import { GROUPS, MEMBER, MEMBERS, type Member } from "./members.ts";
+import { MEMBER, MEMBERS, type Member } from "./members.ts";
 import type { Attributes } from "./walk/attributes.ts";
 import { ARRAY, BOOL, type Columns, DOUBLE, INT, KVLIST, STRING } from "./walk/columns.ts";
 import type { EventItem } from "./walk/items.ts";
@@ -58,40 +58,31 @@ function writeMembers(writer: JsonWriter, source: RecordSource): void {
   draft.state[PROVENANCE] = draft.foreignCount > 0 ? COMPOSED : ABSENT;
   draft.state[ATTRIBUTES] = hasLeftovers(source) ? COMPOSED : ABSENT;
   draft.state[REPEATED] = source.layout.repeated.length > 0 ? COMPOSED : ABSENT;
+  const start = writer.at;
   let outer = -1;
   let inner = -1;
-  writer.byte(OPEN);
-  // Whether the next member is the first of the object that is open.
-  let first = true;
   for (const member of MEMBERS) {
     const state = draft.state[member.index]!;
     if (state === ABSENT) continue;
-    if (inner >= 0 && member.inner !== inner) {
-      writer.byte(CLOSE);
-      inner = -1;
-      first = false;
-    }
-    if (outer >= 0 && member.outer !== outer) {
-      writer.byte(CLOSE);
-      outer = -1;
-      first = false;
-    }
-    if (!first) writer.byte(COMMA);
-    first = false;
-    if (member.outer !== outer) {
-      writer.raw(GROUPS[member.outer]!.open);
-      outer = member.outer;
-    }
+    let opened = 0;
     if (member.inner !== inner) {
-      writer.raw(GROUPS[member.inner]!.open);
+      if (inner >= 0) writer.byte(CLOSE);
+      if (member.inner >= 0) opened++;
       inner = member.inner;
     }
-    writer.raw(member.label);
+    if (member.outer !== outer) {
+      if (outer >= 0) writer.byte(CLOSE);
+      if (member.outer >= 0) opened++;
+      outer = member.outer;
+    }
+    writer.raw(member.labels[opened]!);
     writeMember(writer, source, member, state);
   }
   if (inner >= 0) writer.byte(CLOSE);
   if (outer >= 0) writer.byte(CLOSE);
   writer.byte(CLOSE);
+  // The comma before the first member: every record has some.
+  writer.bytes[start] = OPEN;
 }
 
 function writeMember(

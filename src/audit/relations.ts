@@ -39,6 +39,7 @@ const WITH_CALL: ReadonlySet<ActionType> = new Set(["tool_call", "decision", "ha
 
 /** Calls, decisions and second views of a call that carry the same call id in one trace. */
 function relateCalls(records: readonly PendingRecord[], walk: RequestWalk, view: View): void {
+  const first = new Map<string, PendingRecord>();
   const groups = new Map<string, PendingRecord[]>();
   for (const record of records) {
     if (!WITH_CALL.has(record.action.type)) continue;
@@ -47,12 +48,11 @@ function relateCalls(records: readonly PendingRecord[], walk: RequestWalk, view:
       return view.text(CALL_ID) ?? view.text(OLD_CALL_ID);
     });
     if (callId === undefined || callId === "" || callId.startsWith("<")) continue;
-    const key = `${record.trace?.id ?? ""}${record.chain} ${callId}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [record]);
-    else group.push(record);
+    const known = first.get(callId);
+    if (known === undefined) first.set(callId, record);
+    else if (groups.get(callId)?.push(record) === undefined) groups.set(callId, [known, record]);
   }
-  for (const group of groups.values()) if (group.length > 1) relateGroup(group);
+  for (const group of groups.values()) relateGroup(group);
 }
 
 /** Pairs beyond this many records with one call id say nothing any more. */
@@ -63,6 +63,7 @@ function relateGroup(group: readonly PendingRecord[]): void {
   for (const [index, left] of group.entries()) {
     for (const right of group.slice(index + 1)) {
       if (left.item === right.item) continue;
+      if (left.trace !== right.trace || left.chain !== right.chain) continue;
       // Two spans of a framework with one call id are a pause and its resumption, say.
       if (isMcp(left) || isMcp(right)) link(left, right, "tool_call_id");
       else relatePair(left, right, "tool_call_id");

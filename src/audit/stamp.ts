@@ -5,8 +5,7 @@
  */
 import { encodeUtf8 } from "../bytes/utf8.ts";
 import { varintSize, writeVarint } from "../bytes/wire.ts";
-import type { Enclosure, Edit } from "./otlp/splice.ts";
-import { splice } from "./otlp/splice.ts";
+import type { Enclosure } from "./otlp/splice.ts";
 import type { ItemFindings } from "./redact/request.ts";
 import type { PendingRecord } from "./survey.ts";
 import { keyId } from "./walk/keys.ts";
@@ -23,6 +22,15 @@ export const STAMPS = {
 
 const STAMP_KEYS: readonly number[] = Object.values(STAMPS).map((name) => keyId(name));
 
+/** A span that gets a stamp, and what of the sender's it loses. */
+interface Mark {
+  readonly item: Item;
+  readonly stamp: Uint8Array;
+  readonly removals: readonly { start: number; stop: number }[];
+  /** Bytes that the span's content grows by. */
+  readonly growth: number;
+}
+
 /** The request with stamps on its spans; `bytes` itself where no span became a record. */
 export function stampSpans(
   records: readonly PendingRecord[],
@@ -30,29 +38,105 @@ export function stampSpans(
   walk: RequestWalk,
   view: View,
 ): Uint8Array {
-  const edits: Edit[] = [];
+  if (records.length === 0) return view.bytes;
+  const marks: Mark[] = [];
   for (let index = 0; index < records.length;) {
     const { item } = records[index]!;
     const ids: string[] = [];
     for (; index < records.length && records[index]!.item === item; index++) {
       ids.push(records[index]!.id);
     }
-    const within: Enclosure = {
-      lengthStart: item.lengthStart,
-      start: item.start,
-      stop: item.stop,
-      parent: item.scope.enclosure,
-    };
-    for (const { start, stop } of senderStamps(item, walk, view)) {
-      edits.push({ start, stop, replacement: NOTHING, within });
-    }
-    const replacement = stampOf(ids, findings.get(item.ordinal));
-    edits.push({ start: item.stop, stop: item.stop, replacement, within });
+    const removals = senderStamps(item, walk, view);
+    const stamp = stampOf(ids, findings.get(item.ordinal));
+    const removed = removals.reduce((sum, { start, stop }) => sum + stop - start, 0);
+    marks.push({ item, stamp, removals, growth: stamp.length - removed });
   }
-  return splice(view.bytes, edits);
+  return rewrite(view.bytes, marks);
 }
 
-const NOTHING = new Uint8Array(0);
+/**
+ * Like `splice`, for marks in the order of the request: each enclosing length is settled by one
+ * pass, and everything is copied once.
+ */
+function rewrite(bytes: Uint8Array, marks: readonly Mark[]): Uint8Array {
+  const growth = new Map<Enclosure, number>();
+  let bytesMore = 0;
+  for (const { item, growth: own } of marks) {
+    const { enclosure } = item.scope;
+    growth.set(enclosure, (growth.get(enclosure) ?? 0) + own + prefixGrowth(item, own));
+  }
+  for (const [scope, own] of [...growth]) {
+    const resource = scope.parent!;
+    growth.set(resource, (growth.get(resource) ?? 0) + own + prefixGrowth(scope, own));
+  }
+  for (const [enclosure, own] of growth) {
+    if (enclosure.parent === null) bytesMore += own + prefixGrowth(enclosure, own);
+  }
+  const copy = new Copy(bytes, bytes.length + bytesMore);
+  let scope: Enclosure | undefined;
+  let resource: Enclosure | undefined;
+  for (const { item, stamp, removals, growth: own } of marks) {
+    const { enclosure } = item.scope;
+    if (enclosure.parent !== resource) {
+      resource = enclosure.parent!;
+      copy.length(resource, growth.get(resource)!);
+    }
+    if (enclosure !== scope) copy.length((scope = enclosure), growth.get(scope)!);
+    copy.length(item, own);
+    for (const { start, stop } of removals) copy.skip(start, stop);
+    copy.insert(item.stop, stamp);
+  }
+  return copy.finish();
+}
+
+/** Where a length-delimited field stands: its length varint, then its payload. */
+type Delimited = Pick<Enclosure, "lengthStart" | "start" | "stop">;
+
+/** By how much the length varint itself changes. */
+function prefixGrowth(field: Delimited, growth: number): number {
+  return varintSize(field.stop - field.start + growth) - (field.start - field.lengthStart);
+}
+
+class Copy {
+  readonly #from: Uint8Array;
+  readonly #to: Uint8Array;
+  #read = 0;
+  #written = 0;
+
+  constructor(from: Uint8Array, size: number) {
+    this.#from = from;
+    this.#to = new Uint8Array(size);
+  }
+
+  /** Copies up to `end` of the input. */
+  #upTo(end: number): void {
+    if (end > this.#read) this.#to.set(this.#from.subarray(this.#read, end), this.#written);
+    this.#written += end - this.#read;
+    this.#read = end;
+  }
+
+  length(field: Delimited, growth: number): void {
+    this.#upTo(field.lengthStart);
+    this.#written = writeVarint(this.#to, this.#written, field.stop - field.start + growth);
+    this.#read = field.start;
+  }
+
+  skip(start: number, stop: number): void {
+    this.#upTo(start);
+    this.#read = stop;
+  }
+
+  insert(at: number, bytes: Uint8Array): void {
+    this.#upTo(at);
+    this.#to.set(bytes, this.#written);
+    this.#written += bytes.length;
+  }
+
+  finish(): Uint8Array {
+    this.#upTo(this.#from.length);
+    return this.#to;
+  }
+}
 
 /** What the sender put under our keys. */
 function senderStamps(
@@ -71,6 +155,8 @@ const STAMP_NAMES: ReadonlySet<string> = new Set(Object.values(STAMPS));
 
 /** The attributes as bytes: fields 9 of a Span. */
 export function stampOf(ids: readonly string[], findings: ItemFindings | undefined): Uint8Array {
+  const [only] = ids;
+  if (findings === undefined && only !== undefined && ids.length === 1) return plainStamp(only);
   const parts = [attribute(STAMPS.recordId, list(ids))];
   const count = (findings?.findings ?? []).reduce((sum, finding) => sum + finding.count, 0);
   if (count > 0) parts.push(attribute(STAMPS.redactionCount, integer(count)));
@@ -79,7 +165,15 @@ export function stampOf(ids: readonly string[], findings: ItemFindings | undefin
     parts.push(attribute(STAMPS.phiColumnsReturned, integer(phi.columnsReturned)));
     parts.push(attribute(STAMPS.phiColumns, list(phi.columns)));
   }
-  return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+  return Buffer.concat(parts);
+}
+
+/** The stamp of nearly every span: one id, which stands at its end. */
+function plainStamp(id: string): Uint8Array {
+  const stamp = new Uint8Array(PLAIN);
+  const at = stamp.length - id.length;
+  for (let index = 0; index < id.length; index++) stamp[at + index] = id.charCodeAt(index);
+  return stamp;
 }
 
 function attribute(key: string, value: Uint8Array): Uint8Array {
@@ -106,3 +200,5 @@ function field(number: number, payload: Uint8Array): Uint8Array {
   bytes.set(payload, writeVarint(bytes, 1, payload.length));
   return bytes;
 }
+
+const PLAIN = attribute(STAMPS.recordId, list(["0".repeat(32)]));

@@ -14,15 +14,15 @@ export interface EventFilter {
 
 export function readSpan(reader: AttributeReader, item: Item, filter: EventFilter): void {
   const attributes = item.attributes;
-  const events: number[] = [];
-  const links: number[] = [];
+  let events: number[] | undefined;
+  let links: number[] | undefined;
   const fields = new WireReader(reader.bytes, item.start, item.stop);
   while (fields.next()) {
     switch (fields.wireType) {
       case LENGTH_DELIMITED:
         if (fields.field === 9) reader.read(attributes, fields.start, fields.stop);
-        else if (fields.field === 11) events.push(fields.start, fields.stop);
-        else if (fields.field === 13) links.push(fields.start, fields.stop);
+        else if (fields.field === 11) (events ??= []).push(fields.start, fields.stop);
+        else if (fields.field === 13) (links ??= []).push(fields.start, fields.stop);
         else readSpanBytes(item, fields);
         break;
       case FIXED64:
@@ -34,8 +34,8 @@ export function readSpan(reader: AttributeReader, item: Item, filter: EventFilte
         break;
     }
   }
-  if (links.length > 0) item.links = links;
-  if (events.length > 0) item.events = readEvents(reader, events, filter);
+  if (links !== undefined) item.links = links;
+  if (events !== undefined) item.events = readEvents(reader, events, filter);
 }
 
 function readSpanBytes(item: Item, fields: WireReader): void {

@@ -10,7 +10,8 @@ export class Shape {
   readonly key: Uint8Array;
   readonly depth: number;
   latest: Shape | undefined = undefined;
-  children: Map<string, Shape> | undefined = undefined;
+  readonly few: Shape[] = [];
+  many: Map<string, Shape> | undefined = undefined;
   #layout: Layout | undefined = undefined;
 
   constructor(parent: Shape | undefined, key: Uint8Array) {
@@ -41,26 +42,36 @@ export class ShapeTree {
   }
 
   #find(shape: Shape, bytes: Uint8Array, start: number, stop: number): Shape | undefined {
+    for (const child of shape.few) {
+      if (!equals(child.key, bytes, start, stop)) continue;
+      shape.latest = child;
+      return child;
+    }
     if (stop - start > shapeKeyBytesMax || shape.depth >= shapeAttributesMax) return undefined;
     // A copy, also where `bytes` is a Buffer, whose slice is none.
     const key = new Uint8Array(bytes.subarray(start, stop));
     const text = Buffer.from(key.buffer).toString("latin1");
-    shape.children ??= new Map();
-    let child = shape.children.get(text);
-    if (child === undefined) {
-      child = new Shape(shape, key);
-      shape.children.set(text, child);
-      this.#nodes++;
-      // Senders who never repeat a sequence must not grow the tree for ever: start over.
-      if (this.#nodes > shapesMax) {
-        this.root = new Shape(undefined, new Uint8Array(0));
-        this.#nodes = 0;
-      }
-    }
+    const child = shape.many?.get(text) ?? this.#add(shape, key, text);
     shape.latest = child;
     return child;
   }
+
+  #add(shape: Shape, key: Uint8Array, text: string): Shape {
+    const child = new Shape(shape, key);
+    if (shape.few.length < fewChildren) shape.few.push(child);
+    else (shape.many ??= new Map()).set(text, child);
+    this.#nodes++;
+    // Senders who never repeat a sequence must not grow the tree for ever: start over.
+    if (this.#nodes > shapesMax) {
+      this.root = new Shape(undefined, new Uint8Array(0));
+      this.#nodes = 0;
+    }
+    return child;
+  }
 }
+
+/** So many are compared one by one before a map is asked. */
+const fewChildren = 8;
 
 function keysTo(shape: Shape): Uint8Array[] {
   const keys: Uint8Array[] = [];
