@@ -1,4 +1,7 @@
 /** Detection in JSON: value by value, so that what comes out is JSON of the same shape. */
+import { findCells, type Cell } from "../phi/rows.ts";
+import { cellChange, treatCell } from "../phi/treat.ts";
+import { drops } from "./actions.ts";
 import { FROM_KEY, RULE, type Candidates } from "./candidates.ts";
 import type { Place } from "./detector.ts";
 import type { JsonNode } from "./json-tree.ts";
@@ -29,12 +32,31 @@ interface Visit {
   readonly changes: Change[];
   /** Children to remove, each with the change that asks for it. */
   readonly removed: Map<JsonNode, Map<JsonNode, Change>>;
+  readonly cells: ReadonlyMap<JsonNode, Cell>;
+}
+
+const noCells: ReadonlyMap<JsonNode, Cell> = new Map();
+
+function cellsOf(json: JsonText): ReadonlyMap<JsonNode, Cell> {
+  const { phi } = json.scene;
+  if (phi === undefined) return noCells;
+  const nameOf = (key: JsonNode): string => contentOf(json, key).toString();
+  const textOf = (node: JsonNode): string =>
+    node.kind === "string" ? nameOf(node) : json.bytes.toString("utf8", node.start, node.end);
+  return findCells({ roots: json.roots, nameOf, textOf }, phi);
+}
+
+/** The content of a string, without quotes and escapes. */
+function contentOf({ bytes }: JsonText, { start, end, escaped }: JsonNode): Buffer {
+  return escaped
+    ? Buffer.from(unescapeJson(bytes, start + 1, end - 1).bytes)
+    : bytes.subarray(start + 1, end - 1);
 }
 
 /** Changes of `json.bytes`, in order and apart from each other. */
 export function redactJson(json: JsonText): Change[] {
-  const visit: Visit = { json, changes: [], removed: new Map() };
   const { scene } = json;
+  const visit: Visit = { json, changes: [], removed: new Map(), cells: cellsOf(json) };
   const open: Step[] = json.roots
     .map((node) => ({
       node,
@@ -46,7 +68,14 @@ export function redactJson(json: JsonText): Change[] {
   // Iterative: as deep as the tree, which is the sender's.
   for (let step = open.pop(); step !== undefined; step = open.pop()) {
     const { node } = step;
-    if (step.keyBits === 0 && !json.found.any(node.start, node.end)) continue;
+    const cell = visit.cells.get(node);
+    if (cell !== undefined) {
+      visitCell(visit, cell, node);
+      continue;
+    }
+    if (scene.phi === undefined && step.keyBits === 0 && !json.found.any(node.start, node.end)) {
+      continue;
+    }
     if (node.kind === "string") visitString(visit, step);
     if (node.kind === "number") visitNumber(visit, step);
     for (let at = node.children.length - 1; at >= 0; at--) {
@@ -57,13 +86,11 @@ export function redactJson(json: JsonText): Change[] {
 }
 
 function visitChild(visit: Visit, { node: parent, place, keyBits }: Step, node: JsonNode): Step {
-  const { found, scene, bytes } = visit.json;
+  const { found, scene } = visit.json;
   const { key } = node;
   if (key === undefined) return { node, parent, place, keyBits };
   const bits = found.between(key.start, key.end);
-  const content = key.escaped
-    ? Buffer.from(unescapeJson(bytes, key.start + 1, key.end - 1).bytes)
-    : bytes.subarray(key.start + 1, key.end - 1);
+  const content = contentOf(visit.json, key);
   if (bits !== 0 || scene.everyBits !== 0) {
     visitString(visit, {
       node: key,
@@ -86,7 +113,7 @@ function visitString(visit: Visit, { node, parent, place, keyBits }: Step): void
   const start = node.start + 1;
   const stop = node.end - 1;
   const bits = found.between(node.start, node.end) | keyBits;
-  if (bits === 0) return;
+  if (bits === 0 && scene.phi === undefined) return;
   const here: Scene = { ...scene, place, bits, keyBits, depth: scene.depth + 1 };
   const quote = String.fromCharCode(bytes[node.start]!);
   if (!node.escaped) {
@@ -110,6 +137,35 @@ function visitString(visit: Visit, { node, parent, place, keyBits }: Step): void
     });
   }
 }
+
+/** Treats the value of a declared column; of a list or map every value inside. */
+function visitCell(visit: Visit, cell: Cell, top: JsonNode): void {
+  const { bytes, scene } = visit.json;
+  const phi = scene.phi!;
+  const open = [top];
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    open.push(...node.children.toReversed());
+    const { kind, start, end } = node;
+    const isText = kind === "string";
+    const content = isText ? contentOf(visit.json, node) : bytes.subarray(start, end);
+    const text = content.toString("latin1");
+    const isNothing = kind === "object" || kind === "array" || NOTHING.test(text);
+    const treated = isNothing ? undefined : treatCell(text, cell, { ...scene, phi });
+    if (drops(cell.column.actions)) continue;
+    if (treated === undefined || treated === text) continue;
+    const quote = String.fromCharCode(isText ? bytes[start]! : 0x22);
+    const literal = `${quote}${escapeJson(treated, quote)}${quote}`;
+    const replacement = !isText && /^-?\d+(?:\.\d+)?$/.test(treated) ? treated : literal;
+    visit.changes.push(cellChange(cell.column, { start, end }, replacement));
+  }
+  if (!drops(cell.column.actions)) return;
+  // A list beside a list of column names keeps its places.
+  const isPlace = top.key === undefined;
+  const change = cellChange(cell.column, { start: top.start, end: top.end }, isPlace ? "null" : "");
+  settle(visit, top, isPlace ? undefined : cell.parent, { ...change, drop: !isPlace });
+}
+
+const NOTHING = /^(?:null|None)$/;
 
 /** A number keeps its place: a text in its stead gets quotes. */
 function visitNumber(visit: Visit, { node, parent, place, keyBits }: Step): void {

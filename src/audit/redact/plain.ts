@@ -1,4 +1,5 @@
 /** Detection in one text: hits of all detectors, and what stands in their place. */
+import type { PhiScene } from "../phi/account.ts";
 import { applyActions, drops, maskText, tokenize, type Actions } from "./actions.ts";
 import { EVERYTHING } from "./candidates.ts";
 import { findHits, type Detector, type Place } from "./detector.ts";
@@ -23,6 +24,8 @@ export interface Scene {
   readonly address: boolean;
   /** Levels of JSON in strings around the value. */
   readonly depth: number;
+  /** Set in what a tool or a query returned, where the operator declared columns of it. */
+  readonly phi?: PhiScene | undefined;
 }
 
 /** A tenant's own name is tokenised for no tenant: its token is what separates the others. */

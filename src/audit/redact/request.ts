@@ -5,13 +5,17 @@
 import { LENGTH_DELIMITED, WireReader } from "../../bytes/wire.ts";
 import { REQUEST, type Message, type Signal } from "../otlp/schema.ts";
 import { splice, type Enclosure } from "../otlp/splice.ts";
-import { RULE } from "./candidates.ts";
+import { accountOf, newAccount } from "../phi/account.ts";
+import { matchTables } from "../phi/match.ts";
+import type { PhiTable } from "../phi/tables.ts";
+import { RULE, TABLE, type Candidates } from "./candidates.ts";
 import { listed, type Finding, type ItemFindings } from "./findings.ts";
 import type { RedactionPolicy } from "./policy.ts";
 import { tenantOf, type AttributePlace } from "./tenant.ts";
 import { starOut } from "./unknown.ts";
 import { findCandidates } from "./value.ts";
-import { enclosureOf, visits, walkMessage, type Walk } from "./walk.ts";
+import { enclosureOf, visits, type Walk } from "./place.ts";
+import { walkMessage } from "./walk.ts";
 
 export type { Finding, ItemFindings, PhiAccount } from "./findings.ts";
 
@@ -51,6 +55,7 @@ export function redactRequest(
   if (policy.off) return untouched(bytes);
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const candidates = findCandidates(buffer, policy);
+  findTableNames(buffer, policy, candidates);
   if (candidates.count === 0 && !policy.everyValue) return untouched(bytes);
   const progress: Progress = {
     walk: {
@@ -61,6 +66,9 @@ export function redactRequest(
       everyBits: policy.everyValue ? RULE : 0,
       tally: new Map(),
       tenant: () => policy.tenant.default,
+      tables: [],
+      mentioned: [],
+      account: newAccount(),
     },
     items: new Map(),
     scopes: new Map(),
@@ -78,6 +86,15 @@ export function redactRequest(
     resources: progress.resources,
     countsByClass: progress.counts,
   };
+}
+
+/** Marks every mention of a declared tool or collection: an item without one holds no rows. */
+function findTableNames(bytes: Buffer, policy: RedactionPolicy, found: Candidates): void {
+  for (const name of policy.tableNames) {
+    for (let at = bytes.indexOf(name); at !== -1; at = bytes.indexOf(name, at + 1)) {
+      found.add(at, TABLE);
+    }
+  }
 }
 
 function untouched(bytes: Uint8Array): RedactedRequest {
@@ -158,9 +175,36 @@ function walkItem(progress: Progress, message: Message, item: Enclosure): void {
     scopePlace(scope),
     resourcePlace(scope.parent!),
   ]);
+  walk.mentioned = mentionedTables(walk, item);
+  walk.tables = tablesOf(walk, message, item);
+  walk.account = newAccount();
   walkMessage(walk, message, { enclosure: item, path: "", depth: 0 });
+  walk.tables = [];
+  walk.mentioned = [];
   const findings = takeFindings(progress);
-  if (findings.length > 0) items.set(itemOrdinal, { findings });
+  const phi = accountOf(walk.account);
+  if (phi !== undefined) items.set(itemOrdinal, { findings, phi });
+  else if (findings.length > 0) items.set(itemOrdinal, { findings });
+}
+
+/** The declared tables with a name anywhere in the item. */
+function mentionedTables(walk: Walk, { start, stop }: Enclosure): readonly PhiTable[] {
+  const { policy, candidates, bytes } = walk;
+  if (policy.tables.length === 0 || (candidates.between(start, stop) & TABLE) === 0) return [];
+  const item = bytes.subarray(start, stop);
+  return policy.tables.filter(({ tools, collections }) =>
+    [...tools, ...collections].some((name) => item.includes(name)),
+  );
+}
+
+/** Those of them that a span or log record is about. */
+function tablesOf(walk: Walk, message: Message, item: Enclosure): readonly PhiTable[] {
+  if (walk.mentioned.length === 0) return [];
+  const name = message.byName.get("name") ?? message.byName.get("eventName");
+  const attributes = message.byName.get("attributes");
+  if (name === undefined || attributes === undefined) return [];
+  const fields = { name: name.number, attributes: attributes.number };
+  return matchTables(walk.bytes, item, fields, walk.mentioned);
 }
 
 /** The findings since the last call, counted by class as well. */

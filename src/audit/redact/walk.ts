@@ -2,73 +2,27 @@
  * The walk from a message to its strings. Only fields with candidates are entered, so the cost is
  * that of the candidates, not of the request.
  */
-import {
-  FIXED64,
-  GROUP_START,
-  LENGTH_DELIMITED,
-  VARINT,
-  WireError,
-  WireReader,
-} from "../../bytes/wire.ts";
-import { nestingDepthMax } from "../../limits.ts";
+import { FIXED64, GROUP_START, LENGTH_DELIMITED, VARINT, WireReader } from "../../bytes/wire.ts";
+import { phiScene, type PhiScene } from "../phi/account.ts";
+import { isResultKey } from "../phi/keys.ts";
 import type { Field, Message } from "../otlp/schema.ts";
-import type { Edit, Enclosure } from "../otlp/splice.ts";
-import { INTEGER, NUMBERS, type Candidates } from "./candidates.ts";
-import { note, type Tally } from "./findings.ts";
+import { rowScene, treatAnyValue } from "./cell.ts";
+import { INTEGER, NUMBERS } from "./candidates.ts";
+import { note } from "./findings.ts";
 import { isAddressKey, normalizeKey } from "./keys.ts";
+import {
+  below,
+  noKey,
+  remove,
+  replaceValue,
+  visits,
+  type Here,
+  type KeyScene,
+  type Walk,
+} from "./place.ts";
 import { redactPlain, tenantFor, type Change, type Scene } from "./plain.ts";
-import type { RedactionPolicy } from "./policy.ts";
 import { starOut } from "./unknown.ts";
 import { applyChanges, redactValue } from "./value.ts";
-
-/** The state of one request's walk. */
-export interface Walk {
-  readonly bytes: Buffer;
-  readonly policy: RedactionPolicy;
-  readonly candidates: Candidates;
-  readonly edits: Edit[];
-  /** Bits of every value: set where some rule has no literal to look for. */
-  readonly everyBits: number;
-  /** Where findings go: those of the item, scope or resource that is being walked. */
-  tally: Tally;
-  tenant: () => string;
-}
-
-/** A message on the way down: its bounds and how it is called in findings. */
-export interface Here {
-  readonly enclosure: Enclosure;
-  readonly path: string;
-  readonly depth: number;
-}
-
-/** What the key of a value says about it. */
-type KeyScene = Pick<Scene, "place" | "keyBits" | "identity" | "address">;
-
-const noKey: KeyScene = {
-  place: { key: "", rawKey: "", attribute: "" },
-  keyBits: 0,
-  identity: false,
-  address: false,
-};
-
-/** The current field of `reader` as the enclosure of what is in it. */
-export function enclosureOf(reader: WireReader, parent: Enclosure | null): Enclosure {
-  let lengthStart = reader.tagStart;
-  while (reader.bytes[lengthStart]! >= 0x80) lengthStart++;
-  return { lengthStart: lengthStart + 1, start: reader.start, stop: reader.stop, parent };
-}
-
-/** Whether anything in `[start, stop)` is to be looked at. */
-export function visits(walk: Walk, start: number, stop: number): boolean {
-  return walk.everyBits !== 0 || walk.candidates.any(start, stop);
-}
-
-function below(here: Here, reader: WireReader, path: string): Here {
-  if (here.depth >= nestingDepthMax) {
-    throw new WireError("too_deep", `messages nested deeper than ${nestingDepthMax}`, reader.start);
-  }
-  return { enclosure: enclosureOf(reader, here.enclosure), path, depth: here.depth + 1 };
-}
 
 /**
  * Redacts every string of a message, known fields by the schema and unknown ones by their bytes.
@@ -130,27 +84,20 @@ function walkChild(walk: Walk, message: Message, name: string, at: At): void {
   }
   const path = index > 0 || REPEATED.test(name) ? `${name}[${index}]` : name;
   if (message.name === "AnyValue") {
-    walkAnyValue(walk, below(here, reader, path), noKey);
+    // The body of a log record.
+    const phi = phiFor(walk, true);
+    walkAnyValue(walk, below(here, reader, path), { ...noKey, phi });
   } else walkMessage(walk, message, below(here, reader, path));
 }
 
 /** Repeated messages, whose findings name an index even where there is only one. */
 const REPEATED = /(?:^|\.)(?:events|links|dataPoints|exemplars|entityRefs|quantileValues)$/;
 
-function remove(walk: Walk, reader: WireReader, here: Here): void {
-  walk.edits.push({
-    start: reader.tagStart,
-    stop: reader.stop,
-    replacement: new Uint8Array(0),
-    within: here.enclosure,
-  });
-}
-
 /**
  * Key and values, every copy of them. @returns true where the attribute is to be removed: then it
  * has left no edits.
  */
-function walkKeyValue(walk: Walk, here: Here): boolean {
+function walkKeyValue(walk: Walk, here: Here, phi?: PhiScene): boolean {
   const { start, stop } = here.enclosure;
   const editsBefore = walk.edits.length;
   const reader = new WireReader(walk.bytes, start, stop);
@@ -168,13 +115,18 @@ function walkKeyValue(walk: Walk, here: Here): boolean {
     const bytes = walk.bytes.subarray(reader.start, reader.stop);
     shownKey = changes.length === 0 ? rawKey : applyChanges(bytes, changes).toString();
   }
-  const scene = keyScene(walk, rawKey, keyBits);
+  const scene = keyScene(walk, rawKey, keyBits, phi);
+  const column = phi?.columns.get(rawKey.toLowerCase());
   const path = `${here.path}[${JSON.stringify(shownKey)}]`;
   const values = new WireReader(walk.bytes, start, stop);
   while (values.next()) {
     if (values.field === 1 && values.wireType === LENGTH_DELIMITED) continue;
     if (values.field === 2 && values.wireType === LENGTH_DELIMITED) {
-      dropped = walkAnyValue(walk, below(here, values, path), scene) || dropped;
+      const value = below(here, values, path);
+      dropped =
+        (column === undefined
+          ? walkAnyValue(walk, value, scene)
+          : treatAnyValue(walk, value, { column, key: rawKey, phi: phi! })) || dropped;
     } else walkUnknown(walk, values, path);
   }
   if (dropped) walk.edits.length = editsBefore;
@@ -186,8 +138,16 @@ function walkUnknown(walk: Walk, reader: WireReader, path: string): void {
   if (visits(walk, reader.start, reader.stop)) starOut(walk, reader.start, reader.stop, path);
 }
 
-function keyScene(walk: Walk, rawKey: string, bits: number): KeyScene {
+/** What a value of the item is to the declared tables: a result, a repetition, or nothing. */
+function phiFor(walk: Walk, mayBeResult: boolean): PhiScene | undefined {
+  if (walk.mentioned.length === 0) return undefined;
+  const isResult = mayBeResult && walk.tables.length > 0;
+  return phiScene(isResult ? walk.tables : walk.mentioned, walk.account, isResult);
+}
+
+function keyScene(walk: Walk, rawKey: string, bits: number, phi: PhiScene | undefined): KeyScene {
   return {
+    phi: phi ?? phiFor(walk, isResultKey(rawKey)),
     place: { key: normalizeKey(rawKey), rawKey, attribute: rawKey },
     keyBits: bits,
     identity: walk.policy.identityKeys.has(rawKey),
@@ -225,7 +185,7 @@ function walkLength(walk: Walk, reader: WireReader, here: Here, scene: KeyScene)
       walkList(walk, below(here, reader, here.path), scene);
       return false;
     case 6:
-      walkMap(walk, below(here, reader, here.path));
+      walkMap(walk, below(here, reader, here.path), scene.phi);
       return false;
     case 7:
       return redactBytes(walk, reader, here, scene);
@@ -250,13 +210,14 @@ function walkList(walk: Walk, here: Here, scene: KeyScene): void {
   }
 }
 
-function walkMap(walk: Walk, here: Here): void {
+function walkMap(walk: Walk, here: Here, phi: PhiScene | undefined): void {
+  const inside = phi === undefined ? undefined : rowScene(walk, here.enclosure, phi);
   const reader = new WireReader(walk.bytes, here.enclosure.start, here.enclosure.stop);
   while (reader.next()) {
     if (reader.field !== 1 || reader.wireType !== LENGTH_DELIMITED) {
       walkUnknown(walk, reader, here.path);
     } else if (visits(walk, reader.start, reader.stop)) {
-      if (walkKeyValue(walk, below(here, reader, here.path))) remove(walk, reader, here);
+      if (walkKeyValue(walk, below(here, reader, here.path), inside)) remove(walk, reader, here);
     }
   }
 }
@@ -271,7 +232,7 @@ function sceneOf(walk: Walk, scene: KeyScene, bits: number): Scene {
 function redactText(walk: Walk, here: Here, scene: KeyScene): readonly Change[] {
   const { start, stop } = here.enclosure;
   const bits = walk.candidates.between(start, stop) | scene.keyBits | walk.everyBits;
-  if (bits === 0) return [];
+  if (bits === 0 && scene.phi === undefined) return [];
   const changes = redactValue(walk.bytes.subarray(start, stop), sceneOf(walk, scene, bits));
   for (const change of changes) {
     note(walk.tally, change, here.path);
@@ -318,29 +279,4 @@ function redactBytes(walk: Walk, reader: WireReader, here: Here, scene: KeyScene
 
 function isUtf8(bytes: Buffer): boolean {
   return Buffer.compare(Buffer.from(bytes.toString("utf8")), bytes) === 0;
-}
-
-/** Puts a string where the current field of an AnyValue is. */
-function replaceValue(
-  walk: Walk,
-  reader: WireReader,
-  here: Here,
-  value: { readonly text: Buffer; readonly changes: readonly Change[] },
-): void {
-  for (const change of value.changes) note(walk.tally, change, here.path);
-  walk.edits.push({
-    start: reader.tagStart,
-    stop: reader.stop,
-    replacement: stringField(value.text),
-    within: here.enclosure,
-  });
-}
-
-/** `AnyValue.string_value` on the wire. */
-function stringField(text: Buffer): Uint8Array {
-  const length: number[] = [];
-  let rest = text.length;
-  for (; rest >= 128; rest >>>= 7) length.push((rest & 0x7f) | 0x80);
-  length.push(rest);
-  return Buffer.concat([Buffer.from([0x0a, ...length]), text]);
 }

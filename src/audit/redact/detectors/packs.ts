@@ -57,3 +57,8 @@ function packError(name: string, path: string): RuleError {
     ? new RuleError("pack_not_available", path, `pack "${name}" is not available yet`, remedy)
     : new RuleError("unknown_pack", path, `there is no pack "${name}"`, remedy);
 }
+
+/** The spelling that tokens of a class are computed over, where a detector defines one. */
+export function normalizerOf(what: string): ((value: string) => string) | undefined {
+  return [...packs.values()].flat().find((detector) => detector.class === what)?.normalize;
+}

@@ -80,6 +80,10 @@ export const mrn: Detector = {
   class: "mrn",
   trigger: PERSON_WORD | HIDDEN,
   matcher: findRecordNumbers,
-  normalize: (value) => value.toUpperCase().replace(/[^A-Z0-9]/g, ""),
+  normalize: (value) =>
+    value
+      .toUpperCase()
+      .replace(/[^A-Z0-9]/g, "")
+      .replace(/^MRN/, ""),
   actions: mask,
 };
