@@ -54,7 +54,7 @@ export const batchRecordsMax = 65_536;
 /** Ledger: lines of one group, where a single request is larger than a usual group. */
 export const groupLinesBytesMax: number = 512 * MIB;
 /** Ledger: all of a line but its body. */
-export const lineFrameBytesMax = 2048;
+export const lineFrameBytesMax = 1280;
 /** Ledger: a segment is closed at this age though it is not full. */
 export const segmentAgeMsMax: number = 24 * 60 * 60 * 1000;
 /** Ledger: chains whose derived keys are kept ready. */

@@ -17,7 +17,7 @@ export const systemClock: Clock = {
 };
 
 /** A larger difference between the two clocks is itself recorded. */
-export const clockStepNanos: bigint = 1_000_000_000n;
+const clockStepNanos: bigint = 1_000_000_000n;
 /** The wall clock is read in milliseconds: a smaller difference is its rounding. */
 const toleranceNanos = 5_000_000n;
 

@@ -27,7 +27,7 @@ export interface ControlRequest<K extends ControlKind> {
 export type Waiting = Pick<ControlItem, "resolve" | "reject">;
 
 /** For records that nobody waits for. */
-export const nobody: Waiting = { resolve: () => undefined, reject: () => undefined };
+const nobody: Waiting = { resolve: () => undefined, reject: () => undefined };
 
 export function controlItem<K extends ControlKind>(
   source: ControlSource,

@@ -2,7 +2,10 @@
  * The ledger: one directory, one writer, one log. Opening it checks what is there; what cannot be
  * explained is refused, what a crash leaves is repaired and written down.
  */
+import { setTimeout as delay } from "node:timers/promises";
+
 import type { ChainName, PreparedBatch } from "../audit/prepared-batch.ts";
+import { storageRetryMsMax } from "../limits.ts";
 import { keyName } from "./chain.ts";
 import { Checkpointer, type LocalCheckpoint } from "./checkpointer.ts";
 import { LedgerClock, type Clock } from "./clock.ts";
@@ -274,21 +277,39 @@ class FileLedger implements Ledger {
   /** Bounds the work of the next start, whether or not anything is published. */
   #committed(commit: CommitReport): void {
     this.#options.onCommit?.(commit);
-    const unsealed = this.size - (this.latestCheckpoint?.size ?? 0);
-    if (unsealed < this.#bounds.checkpointRecordsMax || this.#isCheckpointing) return;
-    if (this.#closing !== undefined) return;
+    if (this.#unsealed() < this.#bounds.checkpointRecordsMax || this.#isCheckpointing) return;
     this.#isCheckpointing = true;
-    this.#checkpoint()
-      .catch((error: unknown) => this.#checkpointFailed(error, unsealed))
-      .finally(() => {
-        this.#isCheckpointing = false;
-      });
+    void this.#checkpointUntilDone().finally(() => {
+      this.#isCheckpointing = false;
+    });
   }
 
-  #checkpointFailed(error: unknown, unsealed: number): void {
-    this.#options.onCheckpointError?.(error instanceof Error ? error : new Error(String(error)));
-    if (unsealed < 2 * this.#bounds.checkpointRecordsMax) return;
-    this.#sequencer.hold = `${reasonOf(error)}; no more records until a checkpoint is made`;
+  #unsealed(): number {
+    return this.size - (this.latestCheckpoint?.size ?? 0);
+  }
+
+  /** Tried again by itself; while it fails, the tail must not grow without end. */
+  async #checkpointUntilDone(): Promise<void> {
+    const { storageRetryMsMin, checkpointRecordsMax } = this.#bounds;
+    for (let attempt = 0; this.#mayCheckpoint(); attempt++) {
+      try {
+        await this.#checkpoint();
+        return;
+      } catch (error) {
+        const cause = error instanceof Error ? error : new Error(String(error));
+        this.#options.onCheckpointError?.(cause);
+        if (this.#unsealed() >= 2 * checkpointRecordsMax) {
+          const { message } = cause;
+          this.#sequencer.hold = `${message}; no more records until a checkpoint is made`;
+        }
+        const milliseconds = Math.min(storageRetryMsMax, storageRetryMsMin * 2 ** attempt);
+        await delay(milliseconds, undefined, { ref: false });
+      }
+    }
+  }
+
+  #mayCheckpoint(): boolean {
+    return this.#closing === undefined && this.#sequencer.state !== "stopped";
   }
 
   async rotateChainKey(keys: KeyRing): Promise<{ index: number }> {

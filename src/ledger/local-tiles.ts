@@ -18,7 +18,7 @@ export function rootFromTiles(directory: string, files: Files, size: number): Pr
 }
 
 /** The tile, or a wider one of the same place. @throws LedgerError `damaged` where none is there. */
-export async function readTile(directory: string, files: Files, tile: Tile): Promise<Uint8Array> {
+async function readTile(directory: string, files: Files, tile: Tile): Promise<Uint8Array> {
   const full = tilePath({ ...tile, width: tileWidth });
   const widths = (await files.list(join(directory, `${full}.p`)))
     .map(Number)

@@ -1,8 +1,8 @@
 /** A real process under load, killed at random moments: what it acknowledged is there afterwards. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 
 import { checkLog } from "../check-log.ts";
@@ -12,7 +12,7 @@ const rounds = 3;
 
 /** Appends without end and prints the names of each acknowledged batch. */
 async function loadUntilKilled(place: TestPlace, round: number): Promise<string[]> {
-  const program = join(import.meta.dirname, "load.ts");
+  const program = fileURLToPath(import.meta.resolve("./load.ts"));
   const child = spawn(process.execPath, [
     program,
     place.directory,

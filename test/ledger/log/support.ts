@@ -11,7 +11,7 @@ import { openLedger, type Ledger, type LedgerOptions } from "../../../src/ledger
 import { random } from "./batch.ts";
 import { readRecords, type ReadRange, type StoredRecord } from "../../../src/ledger/read.ts";
 
-export { batch, idOf, random, type TestRecord } from "./batch.ts";
+export { batch, idOf } from "./batch.ts";
 
 export const keyFolder = { files: nodeFiles, randomBytes: random };
 
@@ -28,7 +28,7 @@ export async function temporaryPlace(): Promise<TestPlace> {
   return { directory: join(root, "ledger"), keys };
 }
 
-export const expectations = {
+const expectations = {
   mode: "soc2",
   publishTargets: [],
   sealIntervalMs: 600_000,

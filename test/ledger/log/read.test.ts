@@ -1,0 +1,88 @@
+import { appendFile, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+
+import { encodeHead, encodeLine } from "../../../src/ledger/chain.ts";
+import { localSubtrees, rootFromTiles } from "../../../src/ledger/local-tiles.ts";
+import { nodeFiles } from "../../../src/ledger/files.ts";
+import { inclusionProof, leafHash, verifyInclusion } from "../../../src/ledger/merkle.ts";
+import { treeEntry } from "../../../src/ledger/chain.ts";
+import { findRecords, listSegments, readRecord } from "../../../src/ledger/read.ts";
+import { plainRoot } from "./plain-tree.ts";
+import { batch, idOf, open, recordsOnDisk, temporaryPlace, type TestPlace } from "./support.ts";
+
+async function filled(): Promise<TestPlace> {
+  const place = await temporaryPlace();
+  const ledger = await open(place, { bounds: { segmentBytesMax: 4000 } });
+  for (let at = 0; at < 30; at++) {
+    await ledger.append(batch(place.keys, [{ name: `${at}`, text: `"id":"${at}"` }]));
+  }
+  await ledger.close();
+  return place;
+}
+
+const indexes = (records: readonly { readonly head: { readonly index: number } }[]): number[] =>
+  records.map(({ head }) => head.index);
+
+test("by index, by time, by id, whatever the segments are", async () => {
+  const place = await filled();
+  const all = await recordsOnDisk(place.directory);
+  expect(indexes(all)).toEqual([...all.keys()]);
+  expect((await listSegments(place.directory)).length).toBeGreaterThan(4);
+  for (const from of all.keys()) {
+    const range = { from, to: from + 3 };
+    expect(indexes(await recordsOnDisk(place.directory, range))).toEqual(
+      indexes(all.slice(from, from + 3)),
+    );
+    const fromTime = BigInt(all[from]!.head.time);
+    const timed = await recordsOnDisk(place.directory, { fromTime, toTime: fromTime + 1n });
+    expect(timed.map(({ head }) => head.time)).toContain(all[from]!.head.time);
+    const later = await recordsOnDisk(place.directory, { fromTime: fromTime + 1n });
+    expect(later.every(({ head }) => BigInt(head.time) > fromTime)).toBe(true);
+  }
+  expect((await readRecord(place.directory, 7))?.head.index).toBe(7);
+  expect(await readRecord(place.directory, 10_000)).toBeUndefined();
+  const found = [];
+  for await (const record of findRecords(place.directory, idOf("12"))) found.push(record);
+  expect(indexes(found)).toEqual([13]);
+});
+
+test("keeps the bytes: what was read encodes to the line that is there", async () => {
+  const place = await filled();
+  for (const record of await recordsOnDisk(place.directory)) {
+    const line = encodeLine(encodeHead(record.head), record.mac, record.body);
+    expect(line.length).toBe(record.lineBytes + 1);
+    expect(Buffer.from(record.headBytes).toString()).toBe(encodeHead(record.head));
+    const path = join(place.directory, "segments", record.segment);
+    const stored = await nodeFiles.readRange(path, record.offset, line.length);
+    expect(Buffer.from(stored).equals(line)).toBe(true);
+  }
+});
+
+test("tolerates the incomplete last line of a running sidecar, and no other", async () => {
+  const place = await filled();
+  const all = await recordsOnDisk(place.directory);
+  const folder = join(place.directory, "segments");
+  const names = await nodeFiles.list(folder);
+  await appendFile(join(folder, names.at(-1)!), '{"head":{"body_');
+  expect((await recordsOnDisk(place.directory)).length).toBe(all.length);
+  await truncate(join(folder, names[1]!), 500);
+  await expect(recordsOnDisk(place.directory)).rejects.toMatchObject({ code: "damaged" });
+  await writeFile(join(folder, names[1]!), "{}\n");
+  await expect(recordsOnDisk(place.directory)).rejects.toMatchObject({ code: "damaged" });
+});
+
+test("proves every record from the local tiles, and the root of every smaller tree", async () => {
+  const place = await filled();
+  const all = await recordsOnDisk(place.directory);
+  const size = all.length;
+  const leaves = all.map(({ headBytes, mac }) => leafHash(treeEntry(headBytes, mac)));
+  const root = await rootFromTiles(place.directory, nodeFiles, size);
+  for (const [index, leaf] of leaves.entries()) {
+    const read = localSubtrees(place.directory, nodeFiles, size);
+    const path = await inclusionProof(index, size, read);
+    expect(verifyInclusion(leaf, { index, size, root }, path)).toBe(true);
+    const own = await rootFromTiles(place.directory, nodeFiles, index + 1);
+    expect(plainRoot(leaves.slice(0, index + 1)).equals(own)).toBe(true);
+  }
+});

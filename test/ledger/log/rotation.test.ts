@@ -1,0 +1,79 @@
+import { expect, test } from "vitest";
+
+import { addChainKey, addLogKey } from "../../../src/ledger/keys.ts";
+import { parseNote } from "../../../src/ledger/note.ts";
+import { checkLog } from "../check-log.ts";
+import { batch, keyFolder, kindsOnDisk, open, recordsOnDisk, temporaryPlace } from "./support.ts";
+
+test("goes over to a new chain key, at once and after restarts", async () => {
+  const place = await temporaryPlace();
+  const ledger = await open(place);
+  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  await expect(ledger.rotateChainKey(place.keys)).rejects.toMatchObject({ code: "missing_key" });
+  const keys = await addChainKey(place.keys.directory, keyFolder);
+  await ledger.rotateChainKey(keys);
+  await ledger.append(batch(keys, [{ name: "b" }]));
+  await ledger.close();
+  await checkLog(place.directory, keys);
+  const again = await open({ ...place, keys });
+  expect(await again.append(batch(keys, [{ name: "a" }]))).toMatchObject({ repeated: 1 });
+  await again.close();
+  await checkLog(place.directory, keys);
+  const records = await recordsOnDisk(place.directory);
+  const epochs = records.map(({ head }) => head.key.split(":")[0]);
+  expect(epochs.join("")).toBe("111222222");
+});
+
+test("a key that was added and not announced is not used", async () => {
+  const place = await temporaryPlace();
+  await (await open(place)).close();
+  const keys = await addChainKey(place.keys.directory, keyFolder);
+  const ledger = await open({ ...place, keys });
+  await ledger.append(batch(keys, [{ name: "a" }]));
+  await ledger.close();
+  const report = await checkLog(place.directory, keys);
+  expect(report.macs).toBe("all");
+});
+
+test("a new log key signs beside the one before it", async () => {
+  const place = await temporaryPlace();
+  const ledger = await open(place);
+  const before = await ledger.checkpoint();
+  expect(parseNote(before.note).signatures.length).toBe(1);
+  const keys = await addLogKey(place.keys.directory, keyFolder);
+  await ledger.rotateLogKey(keys);
+  const after = await ledger.checkpoint();
+  expect(parseNote(after.note).signatures.length).toBe(2);
+  await ledger.close();
+  await checkLog(place.directory, keys);
+  const again = await open({ ...place, keys });
+  await again.close();
+  await checkLog(place.directory, keys);
+});
+
+test("refuses chains beyond the bound, says so once, and takes the others", async () => {
+  const place = await temporaryPlace();
+  const ledger = await open(place, { bounds: { chainsMax: 3 } });
+  await ledger.append(batch(place.keys, [{ name: "a" }, { name: "b", tenant: "south" }]));
+  for (const tenant of ["east", "west"]) {
+    const refused = ledger.append(batch(place.keys, [{ name: tenant, tenant }]));
+    await expect(refused).rejects.toMatchObject({ code: "too_many_chains" });
+  }
+  await ledger.append(batch(place.keys, [{ name: "c", tenant: "south" }]));
+  await ledger.close();
+  await checkLog(place.directory, place.keys);
+  const kinds = await kindsOnDisk(place.directory);
+  expect(kinds.filter((kind) => kind === "chain_limit").length).toBe(1);
+});
+
+test("refuses what no group can hold", async () => {
+  const place = await temporaryPlace();
+  const ledger = await open(place);
+  const one = batch(place.keys, [{ name: "a" }]);
+  const refused = ledger.append({ ...one, count: 70_000 });
+  await expect(refused).rejects.toMatchObject({ code: "too_large" });
+  const long = batch(place.keys, [{ name: "b", text: "x".repeat(16 * 1024 * 1024) }]);
+  await expect(ledger.append(long)).rejects.toMatchObject({ code: "too_large" });
+  await ledger.close();
+  await expect(ledger.append(one)).rejects.toMatchObject({ code: "closed" });
+});
