@@ -1,6 +1,5 @@
 /** What forwarding has to say in the audit log itself. Never a payload. */
 import type { Signal } from "../audit/otlp/schema.ts";
-import type { ControlMembers } from "../ledger/control.ts";
 
 /** The sink has not taken a request, or not all of it, and it will not be sent again. */
 export interface SinkRejected {
@@ -27,7 +26,7 @@ export interface SinkRejected {
 }
 
 /** The queue was full and `on_full: suspend` is chosen: requests were recorded, not forwarded. */
-export interface ForwardingSuspended {
+interface ForwardingSuspended {
   readonly kind: "forwarding_suspended";
   readonly signal: Signal;
   readonly phase: "start" | "end";
@@ -43,46 +42,3 @@ export interface ForwardingSuspended {
 }
 
 export type ForwardControl = SinkRejected | ForwardingSuspended;
-
-/** The control record that says it, with its members; `sink` names the sink, without secrets. */
-export function controlRecord(
-  control: ForwardControl,
-  sink: string,
-):
-  | { readonly kind: "sink_rejected"; readonly members: ControlMembers["sink_rejected"] }
-  | {
-      readonly kind: "forwarding_suspended";
-      readonly members: ControlMembers["forwarding_suspended"];
-    } {
-  const { signal, first, end } = control;
-  if (control.kind === "forwarding_suspended") {
-    return {
-      kind: control.kind,
-      members: { first, reason: suspensionReason(control), signal, sink },
-    };
-  }
-  const { reason, message, status, rejectedItems, attempts, requestBytes } = control;
-  const facts = `${reason}: request of ${requestBytes} bytes, attempt ${attempts}`;
-  return {
-    kind: control.kind,
-    members: {
-      end,
-      first,
-      item_count: rejectedItems ?? 0,
-      reason: message === "" ? facts : `${facts}: ${message}`,
-      signal,
-      sink,
-      status,
-    },
-  };
-}
-
-function suspensionReason(control: ForwardingSuspended): string {
-  const { phase, entries, bytes, first, end, countsComplete } = control;
-  if (phase === "start") return "start: the queue is full";
-  const atLeast = countsComplete ? "" : "at least ";
-  return (
-    `end: ${atLeast}${entries} requests of ${bytes} bytes were recorded and not forwarded, ` +
-    `their records are in [${first}, ${end})`
-  );
-}

@@ -25,12 +25,12 @@ import type { Sink } from "./sink.ts";
 import { Spool } from "./spool.ts";
 import { Suspender } from "./suspension.ts";
 
-export interface Admission {
+interface Admission {
   /** To be called when the request was committed or refused. */
   release(): void;
 }
 
-export type ForwardState = "idle" | "sending" | "retrying" | "held" | "suspended";
+type ForwardState = "idle" | "sending" | "retrying" | "held" | "suspended";
 
 export interface SignalStatus extends Omit<DeliveryStatus, "state"> {
   readonly state: ForwardState;

@@ -9,7 +9,7 @@ import { gunzipSync } from "node:zlib";
 import type { Signal } from "../../src/audit/otlp/schema.ts";
 import { namesIn } from "./otlp-requests.ts";
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
@@ -28,7 +28,7 @@ export type Behaviour =
   /** Never answers. */
   | "hang";
 
-export interface Taken {
+interface Taken {
   readonly signal: Signal;
   readonly names: readonly string[];
   readonly bytes: Buffer;

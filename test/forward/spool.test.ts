@@ -3,9 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Signal } from "../../src/audit/otlp/schema.ts";
 import type { ForwardControl } from "../../src/forward/control.ts";
-import { controlRecord } from "../../src/forward/control.ts";
 import { frameBytes } from "../../src/forward/frame.ts";
-import { encodeControl } from "../../src/ledger/control.ts";
 import { FakeLog, startHarness, temporaryDirectory, until } from "./harness.ts";
 import { startHttpSink } from "./http-sink-server.ts";
 import { traceRequest } from "./otlp-requests.ts";
@@ -426,40 +424,4 @@ test("used before recover or after close it says so", async () => {
   // The ledger's own last records come after: nothing to forward.
   await forwarder.stage(0, []);
   forwarder.committed(1);
-});
-
-test("what is said fits the control records of the log", () => {
-  const request = { signal: "traces", first: 3, end: 5 } as const;
-  const controls: ForwardControl[] = [
-    {
-      kind: "sink_rejected",
-      ...request,
-      reason: "partial",
-      status: "HTTP 200",
-      rejectedItems: 2,
-      message: "no",
-      requestBytes: 100,
-      attempts: 1,
-    },
-    {
-      kind: "forwarding_suspended",
-      ...request,
-      phase: "end",
-      sinceUnixMs: 1,
-      entries: 2,
-      bytes: 3,
-      countsComplete: false,
-    },
-  ];
-  const reasons = controls.map((control) => {
-    const record = controlRecord(control, "https://sink");
-    const nonce = new Uint8Array(16);
-    if (record.kind === "sink_rejected") encodeControl(record.kind, record.members, nonce);
-    else encodeControl(record.kind, record.members, nonce);
-    return record.members.reason;
-  });
-  expect(reasons).toEqual([
-    "partial: request of 100 bytes, attempt 1: no",
-    "end: at least 2 requests of 3 bytes were recorded and not forwarded, their records are in [3, 5)",
-  ]);
 });
