@@ -281,7 +281,10 @@ export class Sequencer {
       this.#setState("recovering", `${reason}; trying again by itself`);
     }
     this.#rejectAll(group.items, reason);
-    if (this.#state === "recovering") this.#recovery = this.#recover(failed);
+    if (this.#state !== "recovering") return;
+    this.#recovery = this.#recover(failed).catch((error: unknown) => {
+      this.stop(`the recovery broke off (${reasonOf(error)})`);
+    });
   }
 
   #rejectAll(items: readonly Item[], reason: string): void {
