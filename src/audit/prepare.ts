@@ -131,6 +131,8 @@ function encode(
   const nonces = toHex(policy.randomBytes(nonceBytes * records.length));
   const digests = new Uint8Array(digestBytes * records.length);
   const fingerprints = new Uint8Array(fingerprintBytes * records.length);
+  const digestView = Buffer.from(digests.buffer);
+  const fingerprintView = Buffer.from(fingerprints.buffer);
   const bodyEnds = new Uint32Array(records.length);
   const writer = new JsonWriter(scratchBytes);
   const bodies = new JsonWriter(records.length * bodyBytesGuess + bodyBytesGuess);
@@ -139,13 +141,13 @@ function encode(
     walk.borrow(record.item, () => composer.write(writer, record));
     const { at, bytes } = writer;
     bytes.set(prefix, 0);
-    const print = hash("sha256", bytes.subarray(0, at), "latin1").slice(0, fingerprintBytes);
-    overwrite(fingerprints, index * fingerprintBytes, print);
+    const print = hash("sha256", bytes.subarray(0, at), "latin1");
+    fingerprintView.write(print, index * fingerprintBytes, fingerprintBytes, "latin1");
     overwrite(bytes, composer.nonceAt, nonces.slice(index * 32, index * 32 + 32));
     overwrite(bytes, composer.observedAt, observed);
     bytes.set(BODY_DOMAIN, prefix.length - BODY_DOMAIN.length);
     const message = bytes.subarray(prefix.length - BODY_DOMAIN.length, at);
-    overwrite(digests, index * digestBytes, hash("sha256", message, "latin1"));
+    digestView.write(hash("sha256", message, "latin1"), index * digestBytes, "latin1");
     bodies.raw(bytes.subarray(prefix.length, at));
     bodyEnds[index] = bodies.at;
     if (bodies.at > batchBytesMax) {

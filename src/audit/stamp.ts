@@ -59,34 +59,35 @@ export function stampSpans(
  * pass, and everything is copied once.
  */
 function rewrite(bytes: Uint8Array, marks: readonly Mark[]): Uint8Array {
-  const growth = new Map<Enclosure, number>();
+  const ofScopes = new Map<Enclosure, number>();
+  for (const { item, growth } of marks) {
+    add(ofScopes, item.scope.enclosure, growth + prefixGrowth(item, growth));
+  }
+  const ofResources = new Map<Enclosure, number>();
+  for (const [scope, growth] of ofScopes) {
+    add(ofResources, scope.parent!, growth + prefixGrowth(scope, growth));
+  }
   let bytesMore = 0;
-  for (const { item, growth: own } of marks) {
-    const { enclosure } = item.scope;
-    growth.set(enclosure, (growth.get(enclosure) ?? 0) + own + prefixGrowth(item, own));
-  }
-  for (const [scope, own] of [...growth]) {
-    const resource = scope.parent!;
-    growth.set(resource, (growth.get(resource) ?? 0) + own + prefixGrowth(scope, own));
-  }
-  for (const [enclosure, own] of growth) {
-    if (enclosure.parent === null) bytesMore += own + prefixGrowth(enclosure, own);
-  }
+  for (const [field, growth] of ofResources) bytesMore += growth + prefixGrowth(field, growth);
   const copy = new Copy(bytes, bytes.length + bytesMore);
   let scope: Enclosure | undefined;
   let resource: Enclosure | undefined;
-  for (const { item, stamp, removals, growth: own } of marks) {
+  for (const { item, stamp, removals, growth } of marks) {
     const { enclosure } = item.scope;
     if (enclosure.parent !== resource) {
       resource = enclosure.parent!;
-      copy.length(resource, growth.get(resource)!);
+      copy.length(resource, ofResources.get(resource)!);
     }
-    if (enclosure !== scope) copy.length((scope = enclosure), growth.get(scope)!);
-    copy.length(item, own);
+    if (enclosure !== scope) copy.length((scope = enclosure), ofScopes.get(scope)!);
+    copy.length(item, growth);
     for (const { start, stop } of removals) copy.skip(start, stop);
     copy.insert(item.stop, stamp);
   }
   return copy.finish();
+}
+
+function add(sums: Map<Enclosure, number>, field: Enclosure, growth: number): void {
+  sums.set(field, (sums.get(field) ?? 0) + growth);
 }
 
 /** Where a length-delimited field stands: its length varint, then its payload. */
