@@ -6,6 +6,7 @@ import { FROM_KEY, RULE, type Candidates } from "./candidates.ts";
 import type { Place } from "./detector.ts";
 import type { JsonNode } from "./json-tree.ts";
 import { escapeJson, unescapeJson } from "./json-text.ts";
+import { withRules } from "./json-rules.ts";
 import { normalizeKey } from "./keys.ts";
 import { redactPlain, type Change, type Scene } from "./plain.ts";
 
@@ -82,7 +83,9 @@ export function redactJson(json: JsonText): Change[] {
       open.push(visitChild(visit, step, node.children[at]!));
     }
   }
-  return withRemovals(visit);
+  const changes = withRemovals(visit);
+  if (scene.policy.ruleDetectors.length === 0) return changes;
+  return withRules(json.bytes, json.roots, changes, scene);
 }
 
 function visitChild(visit: Visit, { node: parent, place, keyBits }: Step, node: JsonNode): Step {

@@ -3,7 +3,7 @@ import { mask } from "../actions.ts";
 import { HIDDEN, NUMBERS, PERSON_WORD } from "../candidates.ts";
 import { hasContext, type Detector, type Hit, type Place } from "../detector.ts";
 
-const SSN_WORDS = /(?<![a-z])(?:ssn|social[ _-]?security|socials?(?: number| no)?)(?![a-z])/;
+const SSN_WORDS = /(?<![a-z])(?:ssns?|social[ _-]?security|socials?(?: number| no)?)(?![a-z])/;
 const DELIMITED = /(?<![A-Za-z0-9])(?<!\d[-.])\d{3}([- .])\d{2}\1\d{4}(?![A-Za-z0-9])(?![-.]\d)/g;
 const UNDELIMITED = /(?<![A-Za-z0-9])(?<!\d[.])\d{8,9}(?![A-Za-z0-9])(?!\.\d)/g;
 
