@@ -211,17 +211,30 @@ function followsKey(bytes: Uint8Array, start: number): boolean {
 
 /**
  * True where the letter before belongs to the same text, so that the digits are part of an id. It
- * does not where it may be the length of a text that begins here, which a tag precedes.
+ * does not where it is the length of a text that begins here, or the tag of one whose length is the
+ * first digit.
  */
 function insideWord(bytes: Uint8Array, start: number): boolean {
-  if (start < 3 || !isLetter(bytes[start - 1]!)) return false;
+  const letter = bytes[start - 1] ?? 0;
+  if (start < 3 || !isLetter(letter)) return false;
+  if (isWireTag(letter) && !holdsStructure(bytes, start + 1, bytes[start]!)) return false;
   const tag = bytes[start - 2]!;
   if (tag >= 0x80 || bytes[start - 3]! >= 0x80) return false;
-  if ((tag & 7) !== 2) return true;
-  if (!isLetter(tag) && !isDigit(tag)) return false;
-  // The bytes before fit an id as well as a tag and a length. No text of that length holds the tag
-  // of KeyValue.value, a control character, while what follows an id soon does.
-  const stop = start + bytes[start - 1]!;
-  const structure = bytes.indexOf(0x12, start);
-  return structure !== -1 && structure < stop;
+  if (!isWireTag(tag)) return true;
+  return (isLetter(tag) || isDigit(tag)) && holdsStructure(bytes, start, letter);
+}
+
+/** Wire type 2. */
+const isWireTag = (byte: number): boolean => (byte & 7) === 2;
+
+/**
+ * Whether a text of this length would hold the tag of KeyValue.value, a control character: no text
+ * does, while the bytes after an id soon do.
+ */
+function holdsStructure(bytes: Uint8Array, start: number, length: number): boolean {
+  const stop = Math.min(start + length, bytes.length);
+  for (let at = start; at < stop; at++) {
+    if (bytes[at] === 0x12) return true;
+  }
+  return false;
 }
