@@ -1,6 +1,6 @@
 /**
  * Names of namespaces and tenants. They stand in heads, bundles and command lines, so they are
- * visible ASCII: 1 to 128 characters from `!` to `~` except `"` and `\`.
+ * printable ASCII: 1 to 128 characters from space to `~` except `"` and `\`, no space at either end.
  */
 import { chainNameCharsMax } from "../limits.ts";
 import { RequestError } from "./request-error.ts";
@@ -10,7 +10,7 @@ export const reservedNamespace = "spanseal";
 /** The tenant of those records. */
 export const systemTenant = "system";
 
-const NAME = /^[!#-[\]-~]+$/;
+const NAME = /^(?! )[ !#-[\]-~]+(?<! )$/;
 
 /** @returns why `name` cannot name a chain's namespace or tenant, or undefined where it can. */
 export function nameProblem(kind: "namespace" | "tenant", name: string): string | undefined {
@@ -19,7 +19,7 @@ export function nameProblem(kind: "namespace" | "tenant", name: string): string 
     return `${kind} has ${name.length} characters: expected at most ${chainNameCharsMax}`;
   }
   if (!NAME.test(name)) {
-    return `${kind} has a character that is not allowed: expected visible ASCII without " and \\`;
+    return `${kind} has a character that is not allowed: expected printable ASCII without " and \\, no space at either end`;
   }
   if (kind === "namespace" && name === reservedNamespace) {
     return `namespace "${reservedNamespace}" is reserved: choose another name`;

@@ -159,7 +159,7 @@ function nameRule(key: string, what: "namespace" | "tenant"): z.ZodType<NameConf
       .prefault([key])
       .describe(`Attributes that name the ${what}; the first present one wins.`),
     default: checked((input) => nameProblem(what, input) === undefined, {
-      expected: "1 to 128 characters of visible ASCII",
+      expected: "1 to 128 characters of printable ASCII",
       hint: `write a name without spaces, quotes and back-slashes, not ${reservedNamespace}`,
     })
       .prefault("default")
