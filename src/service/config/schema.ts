@@ -160,7 +160,7 @@ function nameRule(key: string, what: "namespace" | "tenant"): z.ZodType<NameConf
       .describe(`Attributes that name the ${what}; the first present one wins.`),
     default: checked((input) => nameProblem(what, input) === undefined, {
       expected: "1 to 128 characters of printable ASCII",
-      hint: `write a name without spaces, quotes and back-slashes, not ${reservedNamespace}`,
+      hint: `write a name without quotes, back-slashes and spaces at its ends, not ${reservedNamespace}`,
     })
       .prefault("default")
       .describe(`The ${what} of records that name none.`),
