@@ -7,8 +7,6 @@ import { RequestError } from "./request-error.ts";
 
 /** The namespace of records about Spanseal itself; no sender may write to it. */
 export const reservedNamespace = "spanseal";
-/** The tenant of those records. */
-export const systemTenant = "system";
 
 const NAME = /^(?! )[ !#-[\]-~]+(?<! )$/;
 
