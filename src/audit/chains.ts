@@ -141,8 +141,8 @@ export class ChainResolver {
     if (latest !== undefined && latest.namespace === namespace && latest.tenant === tenant) {
       return this.#chainLatest;
     }
-    // Neither name can hold a space.
-    const key = `${namespace} ${tenant}`;
+    // Neither name can hold a line feed.
+    const key = `${namespace}\n${tenant}`;
     let number = this.#numbers.get(key);
     if (number === undefined) {
       number = this.chains.push({ namespace, tenant }) - 1;

@@ -65,8 +65,12 @@ export function isTrue(bytes: Uint8Array, start: number, stop: number): boolean 
   return false;
 }
 
+const eight = new Uint8Array(8);
+const asDouble = new DataView(eight.buffer);
+
 export function doubleAt(bytes: Uint8Array, start: number): number {
-  return new DataView(bytes.buffer, bytes.byteOffset + start, 8).getFloat64(0, true);
+  for (let index = 0; index < 8; index++) eight[index] = bytes[start + index]!;
+  return asDouble.getFloat64(0, true);
 }
 
 /** @returns a number where it is exact, else its decimal text. */

@@ -320,6 +320,17 @@ test("namespace and tenant: span, scope, resource, trace, default", () => {
   expect(chains([{ attributes: { ...tool, "tenant.id": 42 } }])).toEqual(["default/42"]);
 });
 
+test("names with spaces in them stay apart", () => {
+  const records = map([
+    { attributes: { ...tool, "service.namespace": "a b", "tenant.id": "c" } },
+    { attributes: { ...tool, "service.namespace": "a", "tenant.id": "b c" } },
+  ]);
+  expect(records.map(({ namespace, tenant }) => [namespace, tenant])).toEqual([
+    ["a b", "c"],
+    ["a", "b c"],
+  ]);
+});
+
 test("where a trace names two tenants, nothing is guessed", () => {
   const named = (tenant: string): object => ({ attributes: { ...tool, "tenant.id": tenant } });
   const records = map([named("a"), named("b"), { attributes: tool }] as never);
@@ -327,7 +338,7 @@ test("where a trace names two tenants, nothing is guessed", () => {
   expect(records[2]!.body.flags).toEqual(["ambiguous_correlation"]);
 });
 
-test.each(["spanseal", "a b", "x".repeat(129), "ü"])("the namespace %j is refused", (name) => {
+test.each(["spanseal", " a", "x".repeat(129), "ü"])("the namespace %j is refused", (name) => {
   const bytes = traces([span({ attributes: tool })], { resource: { "service.namespace": name } });
   const memory = new TraceMemory();
   expect(() => prepared("traces", bytes, { memory })).toThrow(

@@ -4,15 +4,24 @@ import { MEMBERS } from "../../src/audit/members.ts";
 import { nameProblem } from "../../src/audit/names.ts";
 import { TraceMemory } from "../../src/audit/trace-memory.ts";
 
-test("the memory forgets the trace that was quiet longest", () => {
-  const memory = new TraceMemory(2);
+test("the memory is bounded and keeps the newer half at least", () => {
+  const memory = new TraceMemory(8);
+  for (let trace = 0; trace < 100; trace++) {
+    memory.remember(`t${trace}`, { agent: true });
+    expect(memory.size).toBeLessThanOrEqual(8);
+    for (let newer = Math.max(0, trace - 3); newer <= trace; newer++) {
+      expect(memory.recall(`t${newer}`)).toEqual({ agent: true });
+    }
+  }
+  expect(memory.recall("t0")).toBeUndefined();
+});
+
+test("facts of a trace add up", () => {
+  const memory = new TraceMemory();
   memory.remember("a", { agent: true });
-  memory.remember("b", { agent: true });
   memory.remember("a", { agent: false, tenant: "t" });
-  memory.remember("c", { agent: false });
-  expect(memory.size).toBe(2);
-  expect(memory.recall("b")).toBeUndefined();
   expect(memory.recall("a")).toEqual({ agent: true, tenant: "t" });
+  expect(memory.size).toBe(1);
 });
 
 test("names that came first stay", () => {

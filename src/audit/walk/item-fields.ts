@@ -1,10 +1,10 @@
 /** The fields of a Span and of a LogRecord. Attacker-controlled bytes are parsed here. */
-import { decodeUtf8Lossy } from "../../bytes/utf8.ts";
 import { FIXED64, LENGTH_DELIMITED, VARINT, WireReader } from "../../bytes/wire.ts";
 import type { AttributeReader, Attributes } from "./attributes.ts";
 import { STRING } from "./columns.ts";
 import type { EventItem, Item } from "./items.ts";
 import { keyId } from "./keys.ts";
+import { textAt } from "./text.ts";
 
 /** Which span events are worth keeping: by name, or else by one of the keys they carry. */
 export interface EventFilter {
@@ -101,7 +101,7 @@ function readEvent(
   while (fields.next()) {
     if (fields.field === 1 && fields.wireType === FIXED64) timeAt = fields.start;
     if (fields.wireType !== LENGTH_DELIMITED) continue;
-    if (fields.field === 2) name = decodeUtf8Lossy(fields.payload());
+    if (fields.field === 2) name = textAt(fields.bytes, fields.start, fields.stop);
     else if (fields.field === 3) reader.read(attributes, fields.start, fields.stop);
   }
   return { name, timeAt, attributes, ordinal };
@@ -131,7 +131,7 @@ export function readLogRecord(reader: AttributeReader, item: Item): void {
     if (field === 6) reader.read(item.attributes, start, stop);
     else if (field === 9) item.traceAt = idAt(fields, 16);
     else if (field === 10) item.spanAt = idAt(fields, 8);
-    else if (field === 12) item.eventName = decodeUtf8Lossy(fields.payload());
+    else if (field === 12) item.eventName = textAt(fields.bytes, start, stop);
     else if (field === 5) [item.messageStart, item.messageStop] = [start, stop];
   }
   if (item.eventName === "") item.eventName = eventNameAttribute(reader, item.attributes);
@@ -144,5 +144,5 @@ function eventNameAttribute(reader: AttributeReader, attributes: Attributes): st
   if (position < 0) return "";
   const row = attributes.base + position;
   if (columns.kind[row] !== STRING) return "";
-  return decodeUtf8Lossy(bytes.subarray(columns.valueStart[row], columns.valueStop[row]));
+  return textAt(bytes, columns.valueStart[row]!, columns.valueStop[row]!);
 }

@@ -1,9 +1,9 @@
 /** Questions about one run of attributes. One view is used for item after item. */
-import { decodeUtf8Lossy } from "../../bytes/utf8.ts";
 import type { AttributeReader, Attributes } from "./attributes.ts";
 import { BOOL, type Columns, EMPTY, INT, STRING } from "./columns.ts";
 import type { Item } from "./items.ts";
 import type { Layout } from "./layout.ts";
+import { textAt } from "./text.ts";
 
 export class View {
   readonly bytes: Uint8Array;
@@ -80,10 +80,7 @@ export class View {
   }
 
   slice(start: number, stop: number): string {
-    for (let at = start; at < stop; at++) {
-      if (this.bytes[at]! >= 0x80) return decodeUtf8Lossy(this.bytes.subarray(start, stop));
-    }
-    return this.#text.toString("latin1", start, stop);
+    return textAt(this.bytes, start, stop);
   }
 
   /** The span's name. */
