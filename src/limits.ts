@@ -90,6 +90,8 @@ export const descriptorBytesMax: number = 4 * KIB;
 
 /** Audit: traces of which `prepare` remembers whether an agent takes part, and their chain. */
 export const traceMemoryTraces = 65_536;
+/** Audit: decisions that one span can carry as events. */
+export const decisionEventsMax = 1024;
 /** Audit: attributes of one span or log record. */
 export const attributesPerItemMax = 65_536;
 /** Audit: sequences of attribute keys whose layout is remembered, and what one may be. */

@@ -7,7 +7,6 @@ import { hash } from "node:crypto";
 import { fingerprintBytes } from "./prepared-batch.ts";
 
 export const fingerprintDomain = "spanseal fingerprint v1\n";
-export const fingerprintKeyBytes = 32;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;

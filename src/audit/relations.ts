@@ -16,6 +16,8 @@ const REQUEST_ID = keyId("jsonrpc.request.id");
 const OPERATION = keyId("gen_ai.operation.name");
 
 const SERVER = 2;
+/** Pointers between more records than this say nothing any more. */
+const groupRecordsMax = 16;
 
 export function relate(records: readonly PendingRecord[], walk: RequestWalk, view: View): void {
   relateItems(records);
@@ -23,15 +25,18 @@ export function relate(records: readonly PendingRecord[], walk: RequestWalk, vie
   relateParents(records, walk, view);
 }
 
-/** Actions that one item proves. */
+/** Actions that one item proves: each to the first, which is what the item itself is about. */
 function relateItems(records: readonly PendingRecord[]): void {
-  for (let index = 1; index < records.length; index++) {
-    const record = records[index]!;
-    for (let other = index - 1; other >= 0 && records[other]!.item === record.item; other--) {
-      link(record, records[other]!, "same_item");
-      decide(record, records[other]!);
-      decide(records[other]!, record);
+  let first = records[0];
+  let others = 0;
+  for (const record of records.slice(1)) {
+    if (first === undefined || record.item !== first.item) {
+      first = record;
+      others = 0;
+      continue;
     }
+    decide(first, record);
+    if (++others < groupRecordsMax) relatePair(first, record, "same_item");
   }
 }
 
@@ -54,9 +59,6 @@ function relateCalls(records: readonly PendingRecord[], walk: RequestWalk, view:
   }
   for (const group of groups.values()) relateGroup(group);
 }
-
-/** Pairs beyond this many records with one call id say nothing any more. */
-const groupRecordsMax = 16;
 
 function relateGroup(group: readonly PendingRecord[]): void {
   if (group.length > groupRecordsMax) return;

@@ -17,9 +17,11 @@ import {
   decisionOf,
 } from "./conventions/decision.ts";
 import { classify } from "./conventions/index.ts";
+import { decisionEventsMax } from "../limits.ts";
 import type { ActionType } from "./members.ts";
 import type { AuditPolicy, DataAccessRule } from "./policy.ts";
 import type { Attributes } from "./walk/attributes.ts";
+import { RequestError } from "./request-error.ts";
 import type { EventItem, Item } from "./walk/items.ts";
 import { keyId } from "./walk/keys.ts";
 import type { RequestWalk } from "./walk/request-walk.ts";
@@ -57,9 +59,16 @@ export interface PendingRecord {
 export function attributesOf(record: PendingRecord): Attributes {
   const { item, event, ordinal } = record;
   if (event === undefined) return item.attributes;
-  // An item that was walked again has new event objects.
-  const current = item.events.find((candidate) => candidate.ordinal === ordinal - 1);
-  return (current ?? event).attributes;
+  if (item.loaded) return event.attributes;
+  // An item that was walked again has new event objects, in the order of their ordinals.
+  let low = 0;
+  let high = item.events.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (item.events[middle]!.ordinal < ordinal - 1) low = middle + 1;
+    else high = middle;
+  }
+  return item.events[low]!.attributes;
 }
 
 const AGENT_NAME = keyId("gen_ai.agent.name");
@@ -110,9 +119,13 @@ export class Survey {
     const { item } = place;
     const ownName = item.signal === "logs" && item.eventName === decisionEventName;
     if (ownName || view.has(DECISION_OUTCOME)) this.#add(place, decision, decisionOf(view));
+    let decisions = 0;
     for (const event of item.events) {
       view.use(item, event.attributes);
       if (event.name !== decisionEventName && !view.has(DECISION_OUTCOME)) continue;
+      if (++decisions > decisionEventsMax) {
+        throw new RequestError("too_large", `more than ${decisionEventsMax} decisions on one span`);
+      }
       this.#add({ ...place, event }, decision, decisionOf(view));
     }
   }

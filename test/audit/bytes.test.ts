@@ -5,7 +5,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { canonicalize, type JsonValue } from "../../src/bytes/canonical-json.ts";
-import { WireError } from "../../src/bytes/wire.ts";
+import { varintSize, WireError, writeVarint } from "../../src/bytes/wire.ts";
 import { fingerprint } from "../../src/audit/fingerprint.ts";
 import { mappedRecords } from "../../src/audit/mapped-record.ts";
 import type { PreparedBatch } from "../../src/audit/prepared-batch.ts";
@@ -323,6 +323,41 @@ test("a span too large to be recorded whole is recorded with its values cut", ()
   expect(Buffer.byteLength(body.attributes.x as string)).toBe(4096);
   expect(body.attributes.y).toBeNull();
   expect(body.flags).toBeUndefined();
+});
+
+function delimited(field: number, payload: Uint8Array): Uint8Array {
+  const head = new Uint8Array(1 + varintSize(payload.length));
+  head[0] = (field << 3) | 2;
+  writeVarint(head, 1, payload.length);
+  return Buffer.concat([head, payload]);
+}
+
+test("a request beyond the held attributes is walked again, with the same records", () => {
+  const filler = Object.fromEntries(Array.from({ length: 110 }, (_, index) => [`k${index}`, 1]));
+  const member = span({
+    id: 1,
+    attributes: { ...filler, "gen_ai.operation.name": "chat" },
+    events: [{ name: "e", attributes: { "spanseal.decision.outcome": "denied" } }],
+  });
+  const one = encodeOtlp("ScopeSpans", { spans: [member] });
+  const of = (count: number): ReturnType<typeof mappedRecords> => {
+    const scope = Buffer.concat(Array.from({ length: count }, () => one));
+    return mappedRecords(prepared("traces", delimited(1, delimited(2, scope))));
+  };
+  // 112 attributes a span: the last of them are beyond a million.
+  const many = of(9100);
+  expect(many).toHaveLength(18_200);
+  expect(many.slice(-2)).toEqual(of(1));
+});
+
+test("decisions without end on one span are refused, and many are related in bounded time", () => {
+  const events = (count: number): { name: string }[] =>
+    Array.from({ length: count }, () => ({ name: "spanseal.decision" }));
+  const call = { "gen_ai.operation.name": "execute_tool" };
+  expect(map([{ attributes: call, events: events(1024) }])).toHaveLength(1025);
+  expect(() => map([{ attributes: call, events: events(1025) }])).toThrow(
+    expect.objectContaining({ code: "too_large" }) as Error,
+  );
 });
 
 test("redactions of span, scope and resource are listed, and personal data is gone", () => {

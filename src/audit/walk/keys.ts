@@ -3,15 +3,13 @@
  * never taken back, so there are as many as the source code and the configuration have.
  */
 const ids = new Map<string, number>();
-const names: string[] = [];
 
 /** The number of a key, given at its first use. */
 export function keyId(name: string): number {
   const known = ids.get(name);
   if (known !== undefined) return known;
-  ids.set(name, names.length);
-  names.push(name);
-  return names.length - 1;
+  ids.set(name, ids.size);
+  return ids.size - 1;
 }
 
 /** @returns -1 where no table names the key. */
@@ -19,10 +17,6 @@ export function knownKeyId(name: string): number {
   return ids.get(name) ?? -1;
 }
 
-export function keyName(id: number): string {
-  return names[id]!;
-}
-
 export function knownKeyCount(): number {
-  return names.length;
+  return ids.size;
 }

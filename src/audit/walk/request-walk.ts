@@ -16,6 +16,8 @@ export class RequestWalk {
   /** Spans or log records seen so far. */
   items = 0;
   #scopes = 0;
+  #lent: Item | undefined = undefined;
+  #lentFrom = 0;
 
   constructor(signal: Signal, reader: AttributeReader, events: EventFilter) {
     this.bytes = reader.bytes;
@@ -37,18 +39,19 @@ export class RequestWalk {
     }
   }
 
-  /** Calls `use` while the attributes of the item can be read. */
+  /**
+   * Calls `use` while the attributes of the item can be read. One item at a time is walked again:
+   * it stays readable until another is asked for, because an item's records come together.
+   */
   borrow<T>(item: Item, use: () => T): T {
-    if (item.loaded) return use();
+    if (item.loaded || item === this.#lent) return use();
     const { columns } = this.reader;
-    const mark = columns.size;
+    if (this.#lent !== undefined) columns.size = this.#lentFrom;
+    this.#lent = item;
+    this.#lentFrom = columns.size;
     item.attributes = this.reader.begin();
     this.#fields(item);
-    try {
-      return use();
-    } finally {
-      columns.size = mark;
-    }
+    return use();
   }
 
   /** Where the span's attributes of these names stand, tag and length included. */
