@@ -80,7 +80,7 @@ function rewrite(bytes: Uint8Array, marks: readonly Mark[]): Uint8Array {
     }
     if (enclosure !== scope) copy.length((scope = enclosure), ofScopes.get(scope)!);
     copy.length(item, growth);
-    for (const { start, stop } of removals) copy.skip(start, stop);
+    for (const { start, stop } of removals) copy.leaveOut(start, stop);
     copy.insert(item.stop, stamp);
   }
   return copy.finish();
@@ -122,7 +122,7 @@ class Copy {
     this.#read = field.start;
   }
 
-  skip(start: number, stop: number): void {
+  leaveOut(start: number, stop: number): void {
     this.#upTo(start);
     this.#read = stop;
   }
