@@ -34,6 +34,8 @@ interface ForwardingSuspended {
   /** At the end: what was not forwarded. */
   readonly entries: number;
   readonly bytes: number;
+  /** Spans, log records or data points in them. */
+  readonly items: number;
   /** Smallest index range around the records of those requests. */
   readonly first: number;
   readonly end: number;

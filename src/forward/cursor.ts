@@ -14,9 +14,10 @@ const format = "spanseal.spool.cursor/v1";
 /** A time in which entries were not spooled because the queue was full. */
 export interface Suspension {
   readonly sinceUnixMs: number;
-  /** Requests and bytes that were not spooled. */
+  /** Requests, their bytes and their items that were not spooled. */
   entries: number;
   bytes: number;
+  items: number;
   /** Smallest index range around their records. */
   first: number;
   end: number;

@@ -6,6 +6,7 @@ import { waitMs, startBackoff } from "./backoff.ts";
 import type { ForwardControl } from "./control.ts";
 import type { Suspension } from "./cursor.ts";
 import type { StagedEntry } from "../ledger/follower.ts";
+import { countItems } from "./item-count.ts";
 import type { ForwardClock, ForwardLog, RetryOptions } from "./options.ts";
 import type { Spool } from "./spool.ts";
 
@@ -95,6 +96,7 @@ export class Suspender {
     for (const entry of entries) {
       current.entries++;
       current.bytes += entry.bytes.length;
+      current.items += countItems(entry.signal, entry.bytes);
       current.end = Math.max(current.end, entry.end);
       this.skipped++;
     }
@@ -165,6 +167,7 @@ function newSuspension(sinceUnixMs: number, firstIndex: number): Suspension {
     sinceUnixMs,
     entries: 0,
     bytes: 0,
+    items: 0,
     first: firstIndex,
     end: firstIndex,
     startRecorded: false,
@@ -174,7 +177,7 @@ function newSuspension(sinceUnixMs: number, firstIndex: number): Suspension {
 }
 
 function control(spool: Spool, suspension: Suspension, phase: "start" | "end"): ForwardControl {
-  const { sinceUnixMs, first, end, entries, bytes, countsComplete } = suspension;
+  const { sinceUnixMs, first, end, entries, bytes, items, countsComplete } = suspension;
   const isEnd = phase === "end";
   return {
     kind: "forwarding_suspended",
@@ -183,6 +186,7 @@ function control(spool: Spool, suspension: Suspension, phase: "start" | "end"): 
     sinceUnixMs,
     entries: isEnd ? entries : 0,
     bytes: isEnd ? bytes : 0,
+    items: isEnd ? items : 0,
     first,
     end: isEnd ? end : first,
     countsComplete,

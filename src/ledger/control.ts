@@ -108,18 +108,30 @@ interface SinkRejected {
   /** Records `[first, end)` of the request that was refused. */
   readonly end: number;
   readonly first: number;
-  /** Spans, log records or data points that the sink did not take. */
-  readonly item_count: number;
+  /** Spans, log records or data points that the sink did not take; null where it does not say. */
+  readonly item_count: number | null;
   readonly reason: string;
   readonly signal: string;
   readonly sink: string;
   readonly status: string;
 }
 
+/** The queue was full: requests were recorded and not forwarded. One record at either end. */
 interface ForwardingSuspended {
+  /** What was left out; zeros at the start. */
+  readonly byte_count: number;
+  /** False where a crash lost a part of the counts: they are the least that was left out. */
+  readonly counts_complete: boolean;
+  /** The records of those requests are in `[first, end)`; empty at the start. */
+  readonly end: number;
   readonly first: number;
-  readonly reason: string;
+  /** Spans, log records or data points. */
+  readonly item_count: number;
+  readonly phase: "start" | "end";
+  readonly request_count: number;
   readonly signal: string;
+  /** Nanoseconds since 1970: when the queue was full; the same at both ends. */
+  readonly since_time: string;
   readonly sink: string;
 }
 
@@ -174,6 +186,7 @@ const digest: Check = (value) => typeof value === "string" && /^[0-9a-f]{64}$/.t
 const recordId: Check = (value) => typeof value === "string" && /^[0-9a-f]{32}$/.test(value);
 const proof: Check = (value) =>
   typeof value === "string" && /^(?:[0-9a-f]{64}|[0-9a-f]{128})$/.test(value);
+const phase: Check = (value) => value === "start" || value === "end";
 const purpose: Check = (value) => value === "chain" || value === "log";
 
 function orNull(check: Check): Check {
@@ -222,13 +235,24 @@ const CHECKS: { readonly [K in ControlKind]: Readonly<Record<keyof ControlMember
   sink_rejected: {
     end: count,
     first: count,
-    item_count: count,
+    item_count: orNull(count),
     reason: text,
     signal: text,
     sink: text,
     status: text,
   },
-  forwarding_suspended: { first: count, reason: text, signal: text, sink: text },
+  forwarding_suspended: {
+    byte_count: count,
+    counts_complete: flag,
+    end: count,
+    first: count,
+    item_count: count,
+    phase,
+    request_count: count,
+    signal: text,
+    since_time: decimal,
+    sink: text,
+  },
   gap: { from_time: decimal, item_count: count, reason: text, to_time: decimal },
   storage_failed: { code: text, operation: text, reason: text },
   chain_limit: { chain_count: count, limit: count, refused_count: count },

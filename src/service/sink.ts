@@ -94,35 +94,37 @@ function signalEndpoints(http: HttpExporterConfig): Partial<Record<Signal, strin
 
 /** What forwarding found out, as a control record. */
 function controlRecord(control: ForwardControl, sink: string): ControlInput {
-  const { signal, first } = control;
+  const { signal, first, end } = control;
   if (control.kind === "forwarding_suspended") {
     return {
       kind: "forwarding_suspended",
-      members: { first, reason: suspensionReason(control), signal, sink },
+      members: {
+        byte_count: control.bytes,
+        counts_complete: control.countsComplete,
+        end,
+        first,
+        item_count: control.items,
+        phase: control.phase,
+        request_count: control.entries,
+        signal,
+        since_time: String(BigInt(control.sinceUnixMs) * 1_000_000n),
+        sink,
+      },
     };
   }
-  const { end, rejectedItems, reason, message, status } = control;
+  const { rejectedItems, reason, message, status } = control;
   return {
     kind: "sink_rejected",
     members: {
       end,
       first,
-      item_count: rejectedItems ?? 0,
+      item_count: rejectedItems ?? null,
       reason: cut(message === "" ? reason : `${reason}: ${message}`),
       signal,
       sink,
       status,
     },
   };
-}
-
-function suspensionReason(
-  control: Extract<ForwardControl, { kind: "forwarding_suspended" }>,
-): string {
-  if (control.phase === "start") return "begins: the queue is full";
-  const { entries, bytes, end, countsComplete } = control;
-  const about = countsComplete ? "" : "at least ";
-  return `ends: ${about}${entries} requests of ${bytes} bytes with records to ${end} were left out`;
 }
 
 function cut(text: string): string {

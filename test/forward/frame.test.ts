@@ -49,6 +49,7 @@ test("a cursor is read as it was written, and every changed byte is noticed", ()
         sinceUnixMs: 1,
         entries: 2,
         bytes: 3,
+        items: 6,
         first: 4,
         end: 5,
         startRecorded: true,

@@ -320,6 +320,7 @@ test("on_full suspend: nothing is refused, and both ends are recorded with count
     phase: "end",
     entries: 5,
     bytes: 5 * request.length,
+    items: 5,
     first: 4,
     end: 14,
     countsComplete: true,
