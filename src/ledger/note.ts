@@ -18,8 +18,8 @@ const ed25519SignatureBytes = 64;
 const SIGNATURE_START = "\u2014 ";
 
 /** DER of an Ed25519 SubjectPublicKeyInfo and of a PKCS #8 private key up to the raw key. */
-const SPKI_START = Buffer.from("302a300506032b6570032100", "hex");
-const PKCS8_START = Buffer.from("302e020100300506032b657004220420", "hex");
+const SPKI_START = fromHex("302a300506032b6570032100");
+const PKCS8_START = fromHex("302e020100300506032b657004220420");
 
 export interface NoteSigner {
   readonly name: string;
