@@ -33,8 +33,18 @@ export function canonicalize(value: JsonValue): string {
  */
 export function parseCanonical(text: string): JsonValue {
   const value = JSON.parse(text) as JsonValue;
-  if (canonicalize(value) !== text) throw new SyntaxError("JSON is not canonical (RFC 8785)");
+  if (canonicalTextOf(value) !== text) throw new SyntaxError("JSON is not canonical (RFC 8785)");
   return value;
+}
+
+/** Undefined for what cannot be written: a number such as 1e999 is read as infinite. */
+function canonicalTextOf(value: JsonValue): string | undefined {
+  try {
+    return canonicalize(value);
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
 }
 
 function isArray(value: JsonValue): value is readonly JsonValue[] {

@@ -126,6 +126,8 @@ test.each([
   ['{"a":1.0}', "another spelling of a number"],
   ['{"a":1e2}', "an exponent that is not needed"],
   ['{"a":-0}', "minus zero"],
+  ['{"a":1e999}', "a number that is read as infinite"],
+  ["-1e999", "a number that is read as minus infinite"],
   ['{"a":"\\u0041"}', "an escape that is not needed"],
   ['{"a":"\\/"}', "an escaped slash"],
   ['{"a":9007199254740993}', "a number that is rounded"],
