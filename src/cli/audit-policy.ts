@@ -1,7 +1,6 @@
 /** The audit policy for commands that show what it would do, with or without the operator's keys. */
 import { randomBytes } from "node:crypto";
 import type { AuditPolicy } from "../audit/policy.ts";
-import type { KeyRing } from "../ledger/keys.ts";
 import { auditPolicy } from "../service/policy.ts";
 import { locate, readKeysIfThere } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
@@ -12,14 +11,25 @@ import { say } from "./output.ts";
  * with a key of this run, and stderr says so.
  */
 export async function locateAuditPolicy(options: LocationOptions): Promise<AuditPolicy> {
-  const { config } = locate(options);
-  const keys = await openPepper(config.keys.directory);
-  return auditPolicy({ config, keys, randomBytes });
+  const { policy, note } = await openAuditPolicy(options);
+  if (note !== undefined) say(note);
+  return policy;
 }
 
-async function openPepper(directory: string): Promise<Pick<KeyRing, "pepper" | "fingerprintKey">> {
+/** The same for a command to which keys may not matter: `note` is what to say where they do. */
+export async function openAuditPolicy(
+  options: LocationOptions,
+): Promise<{ policy: AuditPolicy; note: string | undefined }> {
+  const { config } = locate(options);
+  const { directory } = config.keys;
   const ring = await readKeysIfThere(directory);
-  if (ring !== undefined) return ring;
-  say(`note: no keys in ${directory}: tokens and hashes are made with a key of this run only\n`);
-  return { pepper: { id: "dry-run", key: randomBytes(32) }, fingerprintKey: randomBytes(32) };
+  const keys = ring ?? { pepper: { id: "dry-run", key: randomBytes(32) }, fingerprintKey: noKey };
+  const note = `note: no keys in ${directory}: tokens and hashes are made with a key of this run only\n`;
+  return {
+    policy: auditPolicy({ config, keys, randomBytes }),
+    note: ring === undefined ? note : undefined,
+  };
 }
+
+/** Fingerprints of a dry run are compared with nothing. */
+const noKey = new Uint8Array(32);

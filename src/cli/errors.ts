@@ -64,7 +64,9 @@ export function explainFailure(error: unknown): Failure {
   if (error instanceof ReceiverError) return withRemedy(error, exitCodes.cannotTell, receiverHint);
   if (error instanceof ControlError) return failure(exitCodes.no, error.message, controlHint);
   const isSystem = error instanceof Error && "syscall" in error;
-  return failure(exitCodes.no, messageOf(error), isSystem ? systemHint : unexpectedHint);
+  // A file that cannot be read proves nothing about what is in it.
+  if (isSystem) return failure(exitCodes.cannotTell, messageOf(error), systemHint);
+  return failure(exitCodes.no, messageOf(error), unexpectedHint);
 }
 
 const keyHint = "check the folder given by --keys or keys.directory, and who may read it";

@@ -1,12 +1,13 @@
 /** Which records a reader asked for. */
 import { redactText } from "../audit/redact/text.ts";
-import type { RedactionPolicy } from "../audit/redact/policy.ts";
 import { toHex } from "../bytes/hex.ts";
 import type { StoredRecord } from "../ledger/read.ts";
 import { parseDuration } from "../service/config/values.ts";
-import { locateAuditPolicy } from "./audit-policy.ts";
+import { openAuditPolicy } from "./audit-policy.ts";
 import { CommandError, exitCodes } from "./errors.ts";
 import type { LocationOptions } from "./locate.ts";
+import type { Head } from "../ledger/chain.ts";
+import { say } from "./output.ts";
 import { memberOf, readable } from "./records.ts";
 import type { ReadableRecord } from "./records.ts";
 
@@ -37,22 +38,40 @@ export function timeRange(options: FilterOptions): { fromTime?: bigint; toTime?:
 
 /** @returns what gives a matching record as readers print it, and undefined for any other. */
 export async function compileFilter(options: FilterOptions & LocationOptions): Promise<Filter> {
-  const ofHead = headFilter(options);
-  const ofBody = await bodyFilters(options);
-  const text = options.text?.toLowerCase();
+  const tokens = await openTokens(options);
+  const ofHead = headFilter(options, tokens);
+  const ofBody = bodyFilters(options, tokens);
+  const containsText = textFilter(options.text);
   return (stored) => {
-    if (!ofHead(stored)) return undefined;
-    if (text !== undefined && !bodyText(stored).includes(text)) return undefined;
+    if (!ofHead(stored) || !containsText(stored)) return undefined;
     const record = readable(stored);
     return ofBody.every((matches) => matches(record)) ? record : undefined;
   };
 }
 
-function headFilter({ namespace, tenant, kind }: FilterOptions): (stored: StoredRecord) => boolean {
+function headFilter(
+  { namespace, tenant, kind }: FilterOptions,
+  tokens: Tokens | undefined,
+): (stored: StoredRecord) => boolean {
+  const isName = (given: string | undefined, name: "namespace" | "tenant", head: Head): boolean =>
+    given === undefined ||
+    head[name] === given ||
+    tokens!.keysOf[name].some((key) => tokens!.of(given, key, head.tenant) === head[name]);
   return ({ head }) =>
-    (namespace === undefined || head.namespace === namespace) &&
-    (tenant === undefined || head.tenant === tenant) &&
-    (kind === undefined || head.kind === kind);
+    (kind === undefined || head.kind === kind) &&
+    isName(tenant, "tenant", head) &&
+    isName(namespace, "namespace", head);
+}
+
+/** As it was written, or as JSON writes it: a quotation mark in a value has a backslash there. */
+function textFilter(text: string | undefined): (stored: StoredRecord) => boolean {
+  if (text === undefined) return () => true;
+  const plain = text.toLowerCase();
+  const escaped = JSON.stringify(text).slice(1, -1).toLowerCase();
+  return (stored) => {
+    const body = bodyText(stored);
+    return body.includes(plain) || body.includes(escaped);
+  };
 }
 
 function bodyText({ head, body }: StoredRecord): string {
@@ -61,7 +80,7 @@ function bodyText({ head, body }: StoredRecord): string {
 
 type BodyFilter = (record: ReadableRecord) => boolean;
 
-async function bodyFilters(options: FilterOptions & LocationOptions): Promise<BodyFilter[]> {
+function bodyFilters(options: FilterOptions, tokens: Tokens | undefined): BodyFilter[] {
   const filters: BodyFilter[] = [];
   const add = (wanted: string | undefined, ...paths: string[]): void => {
     if (wanted === undefined) return;
@@ -71,59 +90,84 @@ async function bodyFilters(options: FilterOptions & LocationOptions): Promise<Bo
   add(options.tool, "tool.name");
   add(options.outcome, "outcome.status", "decision.outcome");
   add(options.trace?.toLowerCase(), "trace.trace_id");
-  if (options.agent !== undefined || options.user !== undefined) {
-    const { redaction } = await locateAuditPolicy(options);
-    if (options.agent !== undefined) {
-      filters.push(identityFilter(options.agent, redaction, AGENT_MEMBERS));
-    }
-    if (options.user !== undefined) {
-      filters.push(identityFilter(options.user, redaction, USER_MEMBERS));
-    }
-  }
+  const addIdentity = (wanted: string | undefined, members: Members): void => {
+    if (wanted !== undefined) filters.push(identityFilter(wanted, tokens!, members));
+  };
+  addIdentity(options.agent, AGENT_MEMBERS);
+  addIdentity(options.user, USER_MEMBERS);
   return filters;
 }
 
+type Members = Readonly<Record<string, string>>;
+
 /** Member of the body → the attribute key by whose rule it was tokenised. */
-const AGENT_MEMBERS = {
+const AGENT_MEMBERS: Members = {
   "actor.agent.name": "gen_ai.agent.name",
   "actor.agent.id": "gen_ai.agent.id",
-} as const;
-const USER_MEMBERS = { "actor.user.id": "user.id", "actor.on_behalf_of": "user.id" } as const;
+};
+const USER_MEMBERS: Members = { "actor.user.id": "user.id", "actor.on_behalf_of": "user.id" };
 
-/** Who and where is tokenised per tenant where a rule hit it, so the wanted value is too. */
-function identityFilter(
-  wanted: string,
-  policy: RedactionPolicy,
-  members: Readonly<Record<string, string>>,
-): BodyFilter {
-  const tokens = new Map<string, string>();
-  const tokenOf = (key: string, tenant: string): string => {
-    const place = `${key} ${tenant}`;
-    let token = tokens.get(place);
-    if (token === undefined) {
-      token = redactText(wanted, policy, { key, tenant }).text;
-      tokens.set(place, token);
-    }
-    return token;
-  };
+function identityFilter(wanted: string, tokens: Tokens, members: Members): BodyFilter {
   return ({ body, tenant }) =>
     Object.entries(members).some(([path, key]) => {
       const value = memberOf(body, path);
-      return value === wanted || (value !== undefined && value === tokenOf(key, tenant));
+      if (value === undefined) return false;
+      return value === wanted || value === tokens.of(wanted, key, tenant);
     });
 }
 
-const nanosecondsPerMillisecond = 1_000_000n;
+/** Who and where is tokenised per tenant where a rule hit it, so the wanted value is too. */
+interface Tokens {
+  /** `wanted` as the value of this attribute key in a record of this tenant. */
+  of(wanted: string, key: string, tenant: string): string;
+  /** The attribute keys that names come from. */
+  readonly keysOf: Readonly<Record<"namespace" | "tenant", readonly string[]>>;
+}
 
-/** RFC 3339, or a duration that is so long ago. */
+/** Undefined where no filter asks for who or where. */
+async function openTokens(options: FilterOptions & LocationOptions): Promise<Tokens | undefined> {
+  const { agent, user, namespace, tenant } = options;
+  if ([agent, user, namespace, tenant].every((wanted) => wanted === undefined)) return undefined;
+  const { policy, note } = await openAuditPolicy(options);
+  const made = new Map<string, string>();
+  let isNoted = note === undefined;
+  return {
+    keysOf: { namespace: policy.namespace.from, tenant: policy.tenant.from },
+    of(wanted, key, tenantName) {
+      const place = JSON.stringify([wanted, key, tenantName]);
+      let token = made.get(place);
+      if (token === undefined) {
+        token = redactText(wanted, policy.redaction, { key, tenant: tenantName }).text;
+        made.set(place, token);
+        if (token !== wanted && !isNoted) say(note!);
+        isNoted ||= token !== wanted;
+      }
+      return token;
+    },
+  };
+}
+
+const nanosecondsPerMillisecond = 1_000_000n;
+const RFC_3339 =
+  /^(?<date>\d{4}-\d\d-\d\d)(?:[Tt ](?<clock>\d\d:\d\d:\d\d)(?:\.(?<fraction>\d{1,9}))?(?<zone>[Zz]|[+-]\d\d:\d\d))?$/;
+
+/** RFC 3339 (or a day of it, in UTC), or a duration that is so long ago. */
 function parseTime(option: string, text: string): bigint {
   const ago = parseDuration(text);
-  const milliseconds = ago === undefined ? Date.parse(text) : Date.now() - ago;
-  if (!Number.isNaN(milliseconds) && (ago !== undefined || /^\d{4}-\d\d-\d\d/.test(text))) {
-    return BigInt(Math.trunc(milliseconds)) * nanosecondsPerMillisecond;
+  if (ago !== undefined) return BigInt(Date.now() - ago) * nanosecondsPerMillisecond;
+  const { date, clock = "00:00:00", fraction = "", zone = "Z" } = RFC_3339.exec(text)?.groups ?? {};
+  const milliseconds = Date.parse(`${date}T${clock}${zone.toUpperCase()}`);
+  if (!Number.isNaN(milliseconds) && isOnCalendar(date!)) {
+    // What readers print has nanoseconds: taken as it stands, it is a bound between two records.
+    return BigInt(milliseconds) * nanosecondsPerMillisecond + BigInt(fraction.padEnd(9, "0"));
   }
   throw new CommandError(`${option} ${text} is no time`, {
     hint: "give RFC 3339 such as 2026-11-21T08:00:00Z, or how long ago: 90m, 24h, 7d",
     exitCode: exitCodes.cannotTell,
   });
+}
+
+/** `Date.parse` carries the 30th of February on into March. */
+function isOnCalendar(date: string): boolean {
+  return new Date(`${date}T00:00:00Z`).toISOString().startsWith(date);
 }

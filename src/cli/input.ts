@@ -28,3 +28,17 @@ export async function* inputLines(): AsyncGenerator<{ number: number; text: stri
     if (text.trim() !== "") yield { number, text };
   }
 }
+
+/** A whole number of an option, in decimal digits. @throws CommandError for anything else */
+export function parseCount(
+  text: string,
+  option: string,
+  words: { readonly of: string; readonly max?: number; readonly hint: string },
+): number {
+  const count = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (count <= (words.max ?? Number.MAX_SAFE_INTEGER)) return count;
+  throw new CommandError(`${option} ${text} is no number of ${words.of}`, {
+    hint: words.hint,
+    exitCode: exitCodes.cannotTell,
+  });
+}

@@ -3,9 +3,10 @@ import { Option } from "commander";
 import type { Command } from "commander";
 import type { JsonValue } from "../bytes/canonical-json.ts";
 import { readRecords } from "../ledger/read.ts";
-import { CommandError, exitCodes } from "./errors.ts";
+import { exitCodes } from "./errors.ts";
 import { compileFilter, timeRange } from "./filter.ts";
 import type { FilterOptions } from "./filter.ts";
+import { parseCount } from "./input.ts";
 import { locateLedger, withLocation } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
 import { print, printJson, say } from "./output.ts";
@@ -102,10 +103,8 @@ function printTable(records: readonly ReadableRecord[], found: number): void {
 
 function parseLimit({ limit, json }: QueryOptions): number {
   if (limit === undefined) return json === true ? 0 : tableLimit;
-  const number = Number(limit);
-  if (Number.isSafeInteger(number) && number >= 0) return number;
-  throw new CommandError(`--limit ${limit} is no number of records`, {
+  return parseCount(limit, "--limit", {
+    of: "records",
     hint: "give a number from 0, where 0 means all",
-    exitCode: exitCodes.cannotTell,
   });
 }

@@ -52,7 +52,16 @@ export function memberOf(body: Body | null, path: string): JsonValue | undefined
   return value;
 }
 
-export const tableHeader = ["INDEX", "TIME", "TENANT", "TYPE", "AGENT", "NAME", "OUTCOME", "ID"];
+export const tableHeader: readonly string[] = [
+  "INDEX",
+  "TIME",
+  "TENANT",
+  "TYPE",
+  "AGENT",
+  "NAME",
+  "OUTCOME",
+  "ID",
+];
 
 export function tableRow(record: ReadableRecord): string[] {
   const { body } = record;

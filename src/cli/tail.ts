@@ -9,7 +9,7 @@ import { listSegments, readSegmentFrom } from "../ledger/read.ts";
 import type { StoredRecord } from "../ledger/read.ts";
 import { segmentName } from "../ledger/segment-name.ts";
 import { tailLinesMax, tailPollMs } from "../limits.ts";
-import { CommandError, exitCodes } from "./errors.ts";
+import { parseCount } from "./input.ts";
 import { locateLedger, withLocation } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
 import { print, printJson } from "./output.ts";
@@ -103,10 +103,9 @@ async function sizeOf(directory: string, segment: number): Promise<number> {
 }
 
 function parseLines(text: string): number {
-  const lines = Number(text);
-  if (Number.isSafeInteger(lines) && lines >= 0 && lines <= tailLinesMax) return lines;
-  throw new CommandError(`--lines ${text} is no number of records`, {
+  return parseCount(text, "--lines", {
+    of: "records",
+    max: tailLinesMax,
     hint: `give a number from 0 to ${tailLinesMax}; spanseal query finds older ones`,
-    exitCode: exitCodes.cannotTell,
   });
 }

@@ -12,6 +12,7 @@ import { parseVkey } from "../ledger/note.ts";
 import type { Failure, VerifyReport } from "../ledger/verify/report.ts";
 import { verifyLedger } from "../ledger/verify/verify.ts";
 import { CommandError, exitCodes } from "./errors.ts";
+import { parseCount } from "./input.ts";
 import { locate, locateLedger, readDescriptor, readKeysIfThere, withLocation } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
 import { print, printFields, printJson } from "./output.ts";
@@ -71,7 +72,7 @@ async function verify(argument: string | undefined, options: VerifyOptions): Pro
       : { chainKey: (epoch: number) => ring.chainKey(epoch) }),
     trusted: (await trustedKeys(directory, ring, options)).map((vkey) => parseVkey(vkey)),
     level: options.level,
-    ...(options.maxFailures === undefined ? {} : { failuresMax: Number(options.maxFailures) }),
+    ...(options.maxFailures === undefined ? {} : { failuresMax: parseMax(options.maxFailures) }),
     onProgress: (counts) => {
       progress.show(() => `verifying: ${counts.records} records, ${counts.segments} segments`);
     },
@@ -80,6 +81,11 @@ async function verify(argument: string | undefined, options: VerifyOptions): Pro
   if (options.json === true) printJson(report as unknown as JsonValue);
   else printReport(report, directory, bucket);
   process.exitCode = report.exitCode;
+}
+
+function parseMax(text: string): number {
+  const hint = "give a number from 0; the count of all failures is in the answer anyway";
+  return parseCount(text, "--max-failures", { of: "failures", hint });
 }
 
 /** Keys given on the command line replace those of the folder: an auditor trusts his own copy. */

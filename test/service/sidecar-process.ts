@@ -49,7 +49,19 @@ export function temporaryFolder(): string {
 }
 
 /** Starts `spanseal serve --json`, and resolves when it is ready. Ended with the test at last. */
-export async function startSidecar(options: StartOptions = {}): Promise<SidecarProcess> {
+export function startSidecar(options: StartOptions = {}): Promise<SidecarProcess> {
+  return launchSidecar(options, (child) => {
+    onTestFinished(() => {
+      child.kill("SIGKILL");
+    });
+  });
+}
+
+/** The same outside of a test, for what several tests share: the caller ends the process. */
+export async function launchSidecar(
+  options: StartOptions = {},
+  onSpawn: (child: ChildProcess) => void = () => undefined,
+): Promise<SidecarProcess> {
   const { cwd = temporaryFolder(), config = {}, env = {} } = options;
   const file = join(cwd, "spanseal.yaml");
   writeFileSync(file, stringify({ ...freePorts, ...config }));
@@ -61,9 +73,7 @@ export async function startSidecar(options: StartOptions = {}): Promise<SidecarP
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
   const exited = new Promise<number | null>((resolve) => child.once("close", resolve));
-  onTestFinished(() => {
-    child.kill("SIGKILL");
-  });
+  onSpawn(child);
   const line = await Promise.race([firstLine(child), exited]);
   if (typeof line !== "string") throw new Error(`the sidecar ended with ${line}: ${errors}`);
   const ready = JSON.parse(line) as ReadyLine;
