@@ -144,7 +144,10 @@ export interface Treatment {
   readonly class: string;
   readonly pepper: Pepper;
   readonly tenant: string;
-  /** The value in the one spelling that tokens are computed over. */
+  /** Class of a value that was masked whole because looking into it would cost too much. */
+export const unexaminedClass = "unexamined";
+
+/** The value in the one spelling that tokens are computed over. */
   readonly normalized: string;
 }
 

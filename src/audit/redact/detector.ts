@@ -44,6 +44,9 @@ export interface Detector {
   readonly actions: Actions;
 }
 
+/** Stands for each character of a mask or token that is in the text already. */
+export const blank = "\0";
+
 /** Context words count when they end at most this many characters before the value. */
 export const contextChars = 40;
 

@@ -2,7 +2,7 @@
 import type { PhiScene } from "../phi/account.ts";
 import { applyActions, drops, maskText, tokenize, type Actions } from "./actions.ts";
 import { EVERYTHING } from "./candidates.ts";
-import { findHits, type Detector, type Place } from "./detector.ts";
+import { blank, findHits, type Detector, type Place } from "./detector.ts";
 import type { RedactionPolicy } from "./policy.ts";
 import { viewOf } from "./view.ts";
 
@@ -76,14 +76,20 @@ export function redactPlain(text: string, scene: Scene): Change[] {
 
 function hitsIn(text: string, scene: Scene, bits: number): RawHit[] {
   const hits: RawHit[] = [];
+  const shown = blanked(text, scene.policy);
   scene.policy.detectors.forEach((detector, rank) => {
     if ((detector.trigger & bits) === 0) return;
     if (scene.address && detector.isAddress === true) return;
-    for (const { start, end } of findHits(detector, text, scene.place)) {
+    for (const { start, end } of findHits(detector, shown, scene.place)) {
       hits.push({ start, end, value: text.slice(start, end), detector, rank });
     }
   });
   return hits;
+}
+
+/** Masks and tokens say nothing to detectors: `[REDACTED:date_of_birth]` is no context word. */
+function blanked(text: string, { shield: masks }: RedactionPolicy): string {
+  return text.replace(masks, (one) => blank.repeat(one.length));
 }
 
 /** Hits within masks and tokens are none; those that reach into one end where it begins. */

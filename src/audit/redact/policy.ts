@@ -1,5 +1,6 @@
 /** The redaction part of a configuration, checked and made ready once. */
 import { compileTables, type PhiTable, type PhiTableConfig } from "../phi/tables.ts";
+import { unexaminedClass } from "./actions.ts";
 import { detectorsOf } from "./detectors/packs.ts";
 import type { Detector } from "./detector.ts";
 import { identityKeySet } from "./keys.ts";
@@ -69,7 +70,7 @@ export function compileRedaction(config: RedactionConfig): RedactionPolicy {
     pepper: config.pepper,
     tenant,
     identityKeys: identityKeySet([...tenant.from, ...(config.identityKeys ?? [])]),
-    shield: shieldOf(config.pepper.id),
+    shield: shieldOf(config.pepper.id, classesOf(detectors, tables)),
   };
 }
 
@@ -92,12 +93,23 @@ function checkIds(rules: readonly RuleConfig[]): void {
   });
 }
 
-/** Masks of any class, and tokens under this pepper, cut or not. */
-function shieldOf(pepperId: string): RegExp {
-  const id = pepperId.replace(/[.-]/g, "\\$&");
-  return new RegExp(
-    `\\[REDACTED(?::[A-Za-z0-9_.-]{1,64})?\\]|\\b(?:tok|hash)_[A-Za-z0-9_.-]{1,64}_${id}_` +
-      "[0-9a-f]{1,64}(?![0-9A-Za-z])",
-    "g",
-  );
+function classesOf(detectors: readonly Detector[], tables: readonly PhiTable[]): string[] {
+  const columns = tables.flatMap((table) => [...table.columns.values()]);
+  return [
+    unexaminedClass,
+    ...detectors.map((one) => one.class),
+    ...columns.map((one) => one.class),
+  ];
+}
+
+/**
+ * Masks and tokens that this policy may have written, cut or not. Only of its own classes: what a
+ * sender writes between the brackets is looked at like any text.
+ */
+function shieldOf(pepperId: string, classes: readonly string[]): RegExp {
+  const literal = (text: string): string => text.replace(/[.-]/g, "\\$&");
+  const names = [...new Set(classes)].toSorted((a, b) => b.length - a.length).map(literal);
+  const what = `(?:${names.join("|")})`;
+  const token = `(?:tok|hash)_${what}_${literal(pepperId)}_[0-9a-f]{1,64}(?![0-9A-Za-z])`;
+  return new RegExp(`\\[REDACTED(?::${what})?\\]|\\b${token}`, "g");
 }

@@ -1,7 +1,7 @@
 /** Rules of the operator: patterns of a linear engine (RE2), never of the backtracking one. */
 import { MatcherInput, RE2JS } from "re2js";
 import { parseActions } from "./actions.ts";
-import { RULE } from "./candidates.ts";
+import { HIDDEN, RULE } from "./candidates.ts";
 import type { Detector, Hit, Matcher } from "./detector.ts";
 import { RuleError } from "./rule-error.ts";
 
@@ -46,7 +46,7 @@ export function compileRule(rule: RuleConfig, path: string): CompiledRule {
     detector: {
       id: rule.id,
       class: rule.class,
-      trigger: RULE,
+      trigger: RULE | HIDDEN,
       matcher: matcherOf(pattern, rule.keys),
       actions: parseActions(rule.action, rule.class, `${path}.action`),
       ...(context === undefined ? {} : { context }),

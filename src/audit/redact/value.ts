@@ -1,6 +1,6 @@
 /** One value, whatever it holds: text, JSON, JSON inside JSON. */
 import { redactionValueBytesMax, redactionNestingMax } from "../../limits.ts";
-import { maskText, tokenize } from "./actions.ts";
+import { maskText, tokenize, unexaminedClass } from "./actions.ts";
 import { Candidates, RULE } from "./candidates.ts";
 import { redactJson } from "./json.ts";
 import { looksLikeJson, parseJsonTree } from "./json-tree.ts";
@@ -8,7 +8,7 @@ import { redactPlain, treatText, type Change, type Scene } from "./plain.ts";
 import type { RedactionPolicy } from "./policy.ts";
 import { scan } from "./scan.ts";
 
-/** Rule and class of a value that was masked because looking into it would cost too much. */
+/** Rule of a value that was masked because looking into it would cost too much. */
 export const budgetRule = "budget";
 
 /** Every candidate in `bytes[start, end)`: the cheap scan and the literals of the operator's rules. */
@@ -41,7 +41,7 @@ export function redactValue(bytes: Buffer, scene: Scene): Change[] {
 }
 
 function maskWhole(bytes: Buffer, scene: Scene): Change {
-  const what = "unexamined";
+  const what = unexaminedClass;
   const text = scene.identity
     ? treatText(tokenize, bytes.toString("latin1", 0, bytes.length), { class: what, scene })
     : maskText(what);

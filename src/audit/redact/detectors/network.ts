@@ -17,7 +17,7 @@ export const phone: Detector = {
   class: "phone",
   trigger: NUMBERS | HIDDEN,
   matcher:
-    /(?<![A-Za-z0-9+])\+[1-9]\d{0,14}(?:[ .-]{1,2}\(?\d{1,5}\)?|\(\d{1,5}\)){0,6}(?:[ .-]?\d{1,8})?(?![A-Za-z0-9])(?!\.\d)/g,
+    /(?<![A-Za-z0-9+])\+[1-9]\d{0,14}(?:[ .-]{1,2}\(?\d{1,5}\)?\d{0,4}|\(\d{1,5}\)\d{0,5}){0,6}(?:[ .-]?\d{1,8})?(?![A-Za-z0-9])(?!\.\d)/g,
   valid: isInternational,
   normalize: (value) => value.replace(/\D/g, ""),
   actions: mask,

@@ -1,7 +1,7 @@
 /** Dates of birth and medical record numbers: nothing but a word tells them from other numbers. */
 import { mask } from "../actions.ts";
 import { HIDDEN, PERSON_WORD } from "../candidates.ts";
-import type { Detector, Hit, Place } from "../detector.ts";
+import { blank, type Detector, type Hit, type Place } from "../detector.ts";
 
 const BIRTH_WORD =
   /(?<![a-z])(?:d\.?o\.?b\.?|born|birth(?:[ _-]?da(?:te|y))?|(?:date|day)[ _-]?of[ _-]?birth)(?![a-z])/gi;
@@ -16,7 +16,8 @@ const DATES: readonly string[] = [
   `${DAY}${ORDINAL}[ .-]{1,2}(?:of )?${MONTH},?[ -]{1,2}${YEAR}`,
   `${MONTH}[ -]{1,2}${DAY}${ORDINAL},?[ -]{1,2}${YEAR}`,
 ];
-const DATE = new RegExp(`(?<![0-9])(?:${DATES.join("|")})(?![0-9])`, "gi");
+const DATE = new RegExp(`(?<![0-9])(?:${DATES.join("|")})(?![0-9])`, "i");
+const EVERY_DATE = new RegExp(DATE, "gi");
 const COMPACT_DATE = new RegExp(`^${YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\\d|3[01])$`);
 
 /** A date within this many characters after the word belongs to it. */
@@ -25,7 +26,7 @@ const reachChars = 48;
 function findBirthDates(text: string, place: Place): Hit[] {
   if (BIRTH_KEY.test(place.key)) {
     if (COMPACT_DATE.test(text)) return [{ start: 0, end: text.length }];
-    return [...text.matchAll(DATE)].map(({ index, 0: date }) => ({
+    return [...text.matchAll(EVERY_DATE)].map(({ index, 0: date }) => ({
       start: index,
       end: index + date.length,
     }));
@@ -33,8 +34,9 @@ function findBirthDates(text: string, place: Place): Hit[] {
   const hits: Hit[] = [];
   for (const word of text.matchAll(BIRTH_WORD)) {
     const from = word.index + word[0].length;
-    DATE.lastIndex = 0;
-    const date = DATE.exec(text.slice(from, from + reachChars));
+    // A date that was masked before is the one that belongs to the word.
+    const [reach] = text.slice(from, from + reachChars).split(blank, 1);
+    const date = DATE.exec(reach!);
     if (date === null) continue;
     const start = from + date.index;
     hits.push({ start, end: start + date[0].length });

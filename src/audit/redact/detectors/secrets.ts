@@ -1,7 +1,7 @@
 /** `password=…`, `api_key: …`, `"client_secret": "…"`: a word that names a secret, then its value. */
 import { mask } from "../actions.ts";
 import { HIDDEN, SECRET_WORD } from "../candidates.ts";
-import type { Detector, Hit, Place } from "../detector.ts";
+import { blank, type Detector, type Hit, type Place } from "../detector.ts";
 
 /** How much a word proves: any value, any that is no common word, or only what looks random. */
 type Strength = "password" | "secret" | "token";
@@ -60,7 +60,8 @@ function valueEnd(text: string, start: number, quotes: string): number {
 }
 
 function isSecretKey(key: string, value: string): boolean {
-  if (AUTHORIZATION_KEY.test(key)) return value.length >= 4 && !PLACEHOLDER.test(value);
+  if (AUTHORIZATION_KEY.test(key))
+    return value.length >= 4 && !isPlaceholder(value);
   const match = KEY.exec(key);
   if (match === null || HARMLESS_BEFORE.test(key.slice(0, match.index))) return false;
   return isSecret(value, strengthOf(match), true);
@@ -70,8 +71,12 @@ function isSecretKey(key: string, value: string): boolean {
 const PLACEHOLDER =
   /^(?:|null|none|nil|undefined|true|false|yes|no|str|string|text|int|integer|number|bool|boolean|object|array|optional|required|hidden|redacted|missing|invalid|expired|empty|unset|\*+|x+|\.+|<.*|\$.*|\{.*|\[.*|%[A-Z_]+%?|process\.env.*|os\.environ.*|env\..*)$/i;
 
+function isPlaceholder(value: string): boolean {
+  return PLACEHOLDER.test(value) || value === blank.repeat(value.length);
+}
+
 function isSecret(value: string, strength: Strength, assigned: boolean): boolean {
-  if (PLACEHOLDER.test(value)) return false;
+  if (isPlaceholder(value)) return false;
   const word = /^[a-z]+(?:[ _-][a-z]+)*[.!?]?$/.test(value);
   if (strength === "password") return value.length >= 3;
   if (strength === "secret") return value.length >= 4 && (assigned || !word);
