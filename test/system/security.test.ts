@@ -159,11 +159,11 @@ const ambient = {
 test("no outbound socket is opened without a sink, from start to end", async () => {
   const publish = { interval: "1s" };
   const sidecar = await startSidecar({ config: { publish }, env: ambient });
-  const export_ = grpcOf(sidecar);
+  const exportTo = grpcOf(sidecar);
   for (const signal of signals) {
     const { [signal]: body } = requestsWith("some text", 1);
     expect((await postTo(sidecar, signal, body)).status).toBe(200);
-    expect((await export_(signal, body)).code).toBe(grpcStatus.OK);
+    expect((await exportTo(signal, body)).code).toBe(grpcStatus.OK);
   }
   await vi.waitFor(
     async () =>
@@ -302,7 +302,7 @@ function plantedCalls(): Uint8Array[] {
 /** Everything that a sender can do wrong, with personal data in it. */
 async function sendBadRequests(sidecar: SidecarProcess): Promise<string[]> {
   const answers: string[] = [];
-  const export_ = grpcOf(sidecar);
+  const exportTo = grpcOf(sidecar);
   for (const [text] of planted) {
     const cut = Buffer.concat([oneCall({ id: 1, name: text }), Buffer.from(text)]);
     const json = `{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":${JSON.stringify(text)},`;
@@ -312,7 +312,7 @@ async function sendBadRequests(sidecar: SidecarProcess): Promise<string[]> {
       expect(response.status).toBe(400);
       answers.push(await response.text());
     }
-    const outcome = await export_("logs", cut);
+    const outcome = await exportTo("logs", cut);
     expect(outcome.code).toBe(grpcStatus.INVALID_ARGUMENT);
     answers.push(outcome.message, String(outcome.status?.message));
   }
@@ -320,7 +320,7 @@ async function sendBadRequests(sidecar: SidecarProcess): Promise<string[]> {
 }
 
 async function sendPlanted(sidecar: SidecarProcess): Promise<void> {
-  const export_ = grpcOf(sidecar);
+  const exportTo = grpcOf(sidecar);
   for (const signal of signals) {
     const plain = plantedRequest(signal);
     const bytes = encodeOtlp(requestName[signal], plain);
@@ -328,7 +328,7 @@ async function sendPlanted(sidecar: SidecarProcess): Promise<void> {
     expect((await postTo(sidecar, signal, encodeOtlpJson(requestName[signal], plain))).status).toBe(
       200,
     );
-    expect((await export_(signal, bytes)).code).toBe(grpcStatus.OK);
+    expect((await exportTo(signal, bytes)).code).toBe(grpcStatus.OK);
   }
   for (const body of plantedCalls()) expect(await send(sidecar, body)).toBe(200);
 }
