@@ -144,12 +144,12 @@ export interface Treatment {
   readonly class: string;
   readonly pepper: Pepper;
   readonly tenant: string;
-  /** Class of a value that was masked whole because looking into it would cost too much. */
-export const unexaminedClass = "unexamined";
-
-/** The value in the one spelling that tokens are computed over. */
+  /** The value in the one spelling that tokens are computed over. */
   readonly normalized: string;
 }
+
+/** Class of a value that was masked whole because looking into it would cost too much. */
+export const unexaminedClass = "unexamined";
 
 export function maskText(what: string): string {
   return `[REDACTED:${what}]`;
