@@ -215,8 +215,6 @@ class SpoolForwarder implements Forwarder {
 
   stage(group: number, entries: readonly StagedEntry[]): Promise<void> {
     return this.inTurn(async () => {
-      // What an earlier failure left must be gone before the log grows over its indexes.
-      for (const { spool } of this.all()) await wrapFailure(spool.repair());
       const bySignal = SIGNALS.map((signal) => entries.filter((entry) => entry.signal === signal));
       const wanted = bySignal.flatMap((own): [Lane, StagedEntry[]][] => {
         const lane = own[0] && this.lanes.get(own[0].signal);
@@ -233,19 +231,16 @@ class SpoolForwarder implements Forwarder {
     const id = ++this.stageId;
     const stagedUnixMs = this.clock.nowMs();
     const written = wanted.filter(([lane]) => !skipped.some(([other]) => other === lane));
+    const end = wanted
+      .flatMap(([, own]) => own)
+      .reduce((max, own) => Math.max(max, own.end), group);
+    // Noted first: where one lane fails, all of them are rolled back.
+    this.openStages.push({ id, group, end, skipped });
     const results = await Promise.allSettled(
       written.map(([{ spool }, own]) => spool.stage(own, { stage: id, group, stagedUnixMs })),
     );
     const failed = results.find((result) => result.status === "rejected");
-    if (failed !== undefined) {
-      // Where this fails too, the next stage tries again before it writes.
-      await Promise.allSettled(written.map(([{ spool }]) => spool.undo(id)));
-      throw spoolFailed(failed.reason);
-    }
-    const end = wanted
-      .flatMap(([, own]) => own)
-      .reduce((max, own) => Math.max(max, own.end), group);
-    this.openStages.push({ id, group, end, skipped });
+    if (failed !== undefined) throw spoolFailed(failed.reason);
   }
 
   /** The lanes that have no room: left out where that is chosen, else the group is refused. */
@@ -337,8 +332,6 @@ class SpoolForwarder implements Forwarder {
       // Requests that a stage has left out are counted at its commit.
       if (this.openStages.length === 0) suspender.resumeIfDrained();
       try {
-        // Nor may a failed write lie there until the next stage: the log may grow without one.
-        if (spool.isSpoilt) await this.inTurn(() => spool.repair());
         await spool.save();
       } catch (error) {
         this.options.log("error", "the spool could not be written; trying again", {

@@ -55,14 +55,9 @@ export class SpoolSegments {
     this.next = next;
   }
 
-  /** The files hold something that nobody may rely on; `repair` takes it away. */
-  get isSpoilt(): boolean {
-    return this.spoiltFrom !== undefined;
-  }
-
   /**
    * Appends one group's entries by one write and one sync. Where that fails, nothing of it is
-   * counted, and the next call cuts the files back before anything else.
+   * counted, and what it left is cut back by `repair`, at the latest before the next write.
    */
   async append(
     group: number,

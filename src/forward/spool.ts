@@ -99,11 +99,6 @@ export class Spool {
     return this.segments.next - this.next;
   }
 
-  /** A failed write is not cleared away yet. */
-  get isSpoilt(): boolean {
-    return this.segments.isSpoilt;
-  }
-
   /**
    * Cuts back what was never acknowledged: a torn end, and entries of a group that the log does not
    * hold. What is left is durable and may be sent.
@@ -159,7 +154,10 @@ export class Spool {
     this.oldestUnixMs ??= stagedUnixMs;
   }
 
-  /** Takes back what stage `stage` and later ones wrote and is not committed, durably. */
+  /**
+   * Takes back what stage `stage` and later ones wrote and is not committed, durably; rejects where
+   * the file system refuses. What an earlier call could not take back is gone too on return.
+   */
   async undo(stage: number): Promise<void> {
     const at = this.pending.findIndex((write) => write.stage >= stage);
     if (at < 0) return this.segments.repair();
@@ -167,11 +165,6 @@ export class Spool {
     for (const write of undone) this.queueBytes -= write.bytes;
     await this.takeBack(undone[0]!.start);
     if (this.queueEntries === 0) this.oldestUnixMs = undefined;
-  }
-
-  /** Rejects while an earlier failure is not cleared away. */
-  repair(): Promise<void> {
-    return this.segments.repair();
   }
 
   commit(size: number): void {

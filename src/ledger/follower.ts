@@ -24,11 +24,15 @@ export interface CommitFollower {
    * Writes the entries of one group durably: on return they survive a power cut. `group` is the
    * index of the group's first record (the log's size before the group).
    *
-   * Rejects where they could not be made durable, with nothing of them left to be forwarded.
+   * Rejects where they could not be made durable; `rollBack` follows.
    */
   stage(group: number, entries: readonly StagedEntry[]): Promise<void>;
   /** The log is durable to `size`: staged entries may now be forwarded. */
   committed(size: number): void;
-  /** The group's records could not be written: takes its staged entries back, durably. */
+  /**
+   * The group could not be staged or its records not be written: takes back what is there of its
+   * entries, durably. Called until it resolves, before anything else is appended: the log must not
+   * grow over indexes that an entry names which nobody was told of.
+   */
   rollBack(group: number): Promise<void>;
 }

@@ -306,12 +306,13 @@ export class Sequencer {
   }
 
   /**
-   * Takes back what may stand on disk of a failed group, then writes the record about it until that
-   * succeeds: only a write shows that writing works.
+   * Takes back what may stand on disk of a failed group, its forward copies included, then writes
+   * the record about it until that succeeds: only a write shows that writing works.
    */
   async #recover(failed: FailedGroup): Promise<void> {
-    let mustCut = failed.lines !== undefined;
-    let mustRollBack = failed.lines !== undefined;
+    const isLogTouched = failed.lines !== undefined;
+    let mustCut = isLogTouched;
+    let mustRollBack = true;
     while (this.#state === "recovering") {
       if (mustCut && !(await this.#cutBack())) return;
       mustCut = false;
@@ -319,7 +320,7 @@ export class Sequencer {
       if (this.#state !== "recovering") return;
       if (mustRollBack && !(await this.#rollBack(failed.group))) continue;
       mustRollBack = false;
-      if (failed.lines === undefined) break;
+      if (!isLogTouched) break;
       if (await this.#writeRecovered(failed)) break;
       mustCut = true;
     }

@@ -46,9 +46,25 @@ export class FakeLog {
       end += records;
       return { signal, bytes, first, end };
     });
-    await this.forwarder!.stage(group, entries);
+    try {
+      await this.forwarder!.stage(group, entries);
+    } catch (error) {
+      await this.rollBack();
+      throw error;
+    }
     this.size = end;
     this.forwarder!.committed(end);
+  }
+
+  /** The group was not staged, or not logged: nothing else is appended before this resolves. */
+  async rollBack(): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await this.forwarder!.rollBack(this.size);
+      } catch (error) {
+        if (tries > 3) throw error;
+      }
+    }
   }
 }
 

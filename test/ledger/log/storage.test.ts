@@ -20,12 +20,12 @@ class TestFollower implements CommitFollower {
   readonly calls: string[] = [];
   readonly staged = new Map<number, readonly StagedEntry[]>();
   forwarded: string[] = [];
-  failing: "stage" | "rollBack" | undefined;
+  failing: "stage" | "rollBack" | "all" | undefined;
 
   async stage(group: number, entries: readonly StagedEntry[]): Promise<void> {
     this.calls.push(`stage ${group} ${entries.map(({ first, end }) => `${first}-${end}`).join()}`);
-    if (this.failing === "stage") throw new Error("ENOSPC: spool");
     this.staged.set(group, entries);
+    if (this.failing === "stage" || this.failing === "all") throw new Error("ENOSPC: spool");
   }
 
   committed(size: number): void {
@@ -38,7 +38,7 @@ class TestFollower implements CommitFollower {
 
   async rollBack(group: number): Promise<void> {
     this.calls.push(`rollBack ${group}`);
-    if (this.failing === "rollBack") throw new Error("EIO: spool");
+    if (this.failing === "rollBack" || this.failing === "all") throw new Error("EIO: spool");
     this.staged.delete(group);
   }
 }
@@ -142,6 +142,27 @@ test("a spool that cannot stage: refused, nothing logged, taken again later", as
   expect(follower.forwarded).toEqual(["a", "metrics"]);
   await ledger.close();
   expect(await kindsOnDisk(place.directory)).toEqual(["opened", "action", "closed", "seal"]);
+});
+
+test("after a stage that failed the log does not grow before what is left of it is gone", async () => {
+  const place = await temporaryPlace();
+  const follower = new TestFollower();
+  const ledger = await open(place, { bounds, follower });
+  follower.failing = "all";
+  await expect(ledger.append(batch(place.keys, [{ name: "a" }]))).rejects.toThrow(/ENOSPC: spool/);
+  await until(() => follower.calls.filter((call) => call === "rollBack 1").length > 2);
+  // A control record would take the index that the staged entry names.
+  const members = { reason: "test" };
+  const control = ledger.appendControl({ kind: "redaction_off", members });
+  await expect(control).rejects.toMatchObject({ code: "unavailable" });
+  await expect(ledger.checkpoint()).rejects.toMatchObject({ code: "unavailable" });
+  expect(ledger.size).toBe(1);
+  follower.failing = undefined;
+  await until(() => ledger.status().state === "open");
+  await ledger.appendControl({ kind: "redaction_off", members });
+  expect(follower.forwarded).toEqual([]);
+  await ledger.close();
+  await checkLog(place.directory, place.keys);
 });
 
 test("a spool that cannot take back: nothing is written before it has", async () => {
