@@ -97,9 +97,13 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     publisher,
     forwarder: spool.forwarder,
     async close(graceMs) {
-      await spool.forwarder?.close(graceMs);
-      await ledger.close();
-      await publisher.close();
+      try {
+        await spool.forwarder?.close(graceMs);
+      } finally {
+        // What the spool cannot write does not keep the log from an orderly end.
+        await ledger.close();
+        await publisher.close();
+      }
     },
   };
 }
