@@ -15,7 +15,7 @@ import { Replay } from "./replay.ts";
 import { localTreeSize, rootFromTiles } from "./local-tiles.ts";
 import { readLineChunks } from "./segment-lines.ts";
 import { parseSegmentName, segmentName } from "./segment-name.ts";
-import type { SegmentPlace } from "./segment.ts";
+import { reopenSegment, type SegmentPlace } from "./segment.ts";
 import { loadSnapshot, readLocalCheckpoint, type SnapshotSource } from "./snapshot.ts";
 import type { LedgerState, StateReference } from "./state.ts";
 import {
@@ -282,7 +282,7 @@ async function rewriteLastGroup(
   const path = segmentPath(source.directory, place.first);
   const { start } = lastGroup;
   const bytes = await source.files.readRange(path, start, place.bytes - start);
-  const file = await source.files.openAppend(path, 0o600);
+  const file = await reopenSegment(source.files, path);
   try {
     await file.write(bytes, start);
     await file.sync();

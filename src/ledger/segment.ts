@@ -11,6 +11,15 @@ import { segmentName } from "./segment-name.ts";
 const openMode = 0o600;
 const closedMode = 0o400;
 
+/**
+ * Opens a segment that may be closed already: where the one after it could not be begun, it is the
+ * last one again, and read-only to everybody but root.
+ */
+export async function reopenSegment(files: Files, path: string): Promise<AppendFile> {
+  await files.setMode(path, openMode);
+  return files.openAppend(path, openMode);
+}
+
 export interface SegmentPlace {
   /** Index of the first record, which is the file's name. */
   readonly first: number;
@@ -111,7 +120,7 @@ export class SegmentWriter {
     await this.#closeFile().catch(() => undefined);
     const names = await this.#files.list(this.#folder);
     if (names.includes(segmentName(this.#first))) {
-      const file = await this.#files.openAppend(this.#path(), openMode);
+      const file = await reopenSegment(this.#files, this.#path());
       this.#file = file;
       await file.truncate(this.#bytes);
       await file.sync();

@@ -14,6 +14,7 @@ import type { KeyRing } from "./keys.ts";
 import { LedgerError } from "./ledger-error.ts";
 import { scanLine } from "./line.ts";
 import { isAuthentic } from "./replay.ts";
+import { reopenSegment } from "./segment.ts";
 
 export interface BrokenEnd {
   readonly path: string;
@@ -112,7 +113,7 @@ export async function setAside(source: TornSource, broken: BrokenEnd): Promise<v
   const name = `${String(broken.size).padStart(16, "0")}-${sha256Hex(bytes).slice(0, 16)}`;
   const path = join(directory, "quarantine", `${pendingPrefix}${name}`);
   await files.createExclusive(path, bytes, 0o600);
-  const file = await files.openAppend(broken.path, 0o600);
+  const file = await reopenSegment(files, broken.path);
   try {
     await file.truncate(broken.offset);
     await file.sync();

@@ -21,7 +21,7 @@ import {
   metricsOf,
   recordsOf,
   tearLastLine,
-} from "./evidence.ts";
+} from "./observation.ts";
 import {
   grpcOf,
   oneCall,

@@ -20,7 +20,7 @@ import {
   readinessWith,
   recordsIn,
   recordsOf,
-} from "./evidence.ts";
+} from "./observation.ts";
 import {
   grpcOf,
   logRequest,

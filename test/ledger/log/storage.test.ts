@@ -1,8 +1,9 @@
 /** A disk that fails while the ledger is in use, and a spool that does. */
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
+import { nodeFiles, type Files } from "../../../src/ledger/files.ts";
 import type { CommitFollower, StagedEntry } from "../../../src/ledger/follower.ts";
 import type { Ledger } from "../../../src/ledger/ledger.ts";
 import { checkLog } from "../check-log.ts";
@@ -238,4 +239,43 @@ test("a local checkpoint at least every so many records, and a start that reads 
   await again.close();
   const closed = await recordsOnDisk(place.directory, { from: 0, to: 1 });
   expect(closed[0]!.head.kind).toBe("opened");
+});
+
+test("a segment that was closed for another that could not be begun is written again", async () => {
+  const place = await temporaryPlace();
+  let denied = false;
+  const deny = async (): Promise<never> => {
+    throw Object.assign(new Error("EACCES: permission denied"), { code: "EACCES" });
+  };
+  // As the kernel answers anybody but root.
+  const files: Files = {
+    ...nodeFiles,
+    async openAppend(path, mode) {
+      const found = await stat(path).catch(() => undefined);
+      const isAllowed = found === undefined ? !denied : (found.mode & 0o200) !== 0;
+      return isAllowed ? nodeFiles.openAppend(path, mode) : deny();
+    },
+  };
+  const options = { files, bounds: { ...bounds, segmentBytesMax: 3000 } };
+  const ledger = await open(place, options);
+  denied = true;
+  let sent = 0;
+  const appendNext = (): Promise<unknown> =>
+    ledger.append(batch(place.keys, [{ name: String(sent) }])).then(() => sent++);
+  await expect(
+    (async () => {
+      for (;;) await appendNext();
+    })(),
+  ).rejects.toMatchObject({ code: "unavailable", message: /EACCES/ });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(ledger.status().state).toBe("recovering");
+  denied = false;
+  await until(() => ledger.status().state === "open");
+  await appendNext();
+  await ledger.close();
+  const report = await checkLog(place.directory, place.keys);
+  expect(report.recoveries).toHaveLength(1);
+  expect((await kindsOnDisk(place.directory)).filter((kind) => kind === "action")).toHaveLength(
+    sent,
+  );
 });
