@@ -125,7 +125,8 @@ export async function post(
   const headers = { "content-type": "application/x-protobuf" };
   const url = `http://${endpoint}/v1/${signal}`;
   const response = await fetch(url, { method: "POST", headers, body: Buffer.from(body) });
-  if (response.status !== 200) throw new Error(`${url}: ${response.status}`);
+  const text = await response.text();
+  if (response.status !== 200) throw new Error(`${url}: ${response.status} ${text}`);
 }
 
 export interface Recorded {

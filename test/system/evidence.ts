@@ -1,138 +1,157 @@
-/** What a sidecar leaves behind, and what it says of itself. */
-import { appendFileSync, readdirSync, readFileSync, statSync } from "node:fs";
+/** What a real sidecar left behind: several tenants, segments, boots and signed roots, to be harmed. */
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { expect, vi } from "vitest";
-import { readable } from "../../src/cli/records.ts";
-import { readRecords } from "../../src/ledger/read.ts";
+import { onTestFinished } from "vitest";
+import type { VerifyReport } from "../../src/ledger/verify/report.ts";
 import { spanseal } from "../cli/command.ts";
-import type { SidecarProcess } from "../service/sidecar-process.ts";
+import { post } from "../cli/recorded.ts";
+import { launchSidecar } from "../service/sidecar-process.ts";
+import { agentTelemetry } from "../support/agent-load.ts";
+import { attributes, encodeOtlp } from "../support/otlp-writer.ts";
+import type { Plain } from "../support/otlp-writer.ts";
 
-export interface SeenRecord {
-  readonly index: number;
-  readonly kind: string;
-  readonly namespace: string;
-  readonly tenant: string;
-  readonly id: string;
-  readonly conflictOf: string | undefined;
-  // oxlint-disable-next-line typescript/no-explicit-any -- tests look into bodies by member name
-  readonly body: any;
+const tenants = ["north", "south", "west"];
+const config = { ledger: { segment: { max_size: "1MiB" } } };
+
+/** Folders with `ledger` and `bucket` of one log at three moments, its keys, and its public key. */
+export interface Evidence {
+  readonly cwd: string;
+  readonly publicKey: string;
+  readonly origin: string;
+  /** After a clean end and two more sessions: all that there is. */
+  readonly whole: string;
+  /** After the first clean end. */
+  readonly older: string;
+  /** While the sidecar was running, with records after the newest signed root. */
+  readonly running: string;
 }
 
-export function ledgerOf({ cwd, ready }: SidecarProcess): string {
-  return resolve(cwd, ready.ledger);
-}
-
-/** All records of a ledger, in order; of one kind where one is named. */
-export async function recordsIn(ledger: string, kind?: string): Promise<SeenRecord[]> {
-  const seen: SeenRecord[] = [];
-  for await (const stored of readRecords(ledger)) {
-    if (kind !== undefined && stored.head.kind !== kind) continue;
-    const { conflictOf } = stored.head;
-    seen.push({
-      ...readable(stored),
-      conflictOf: conflictOf === undefined ? undefined : Buffer.from(conflictOf).toString("hex"),
-    });
+/** Requests of all tenants, about half a segment together. */
+async function sendLoad(endpoint: string, seed: number): Promise<void> {
+  for (const [at, tenant] of tenants.entries()) {
+    const telemetry = agentTelemetry({ seed: seed * 10 + at, spans: 96, personalDataShare: 0.05 });
+    const [only] = telemetry["resourceSpans"] as [{ resource: { attributes: Plain[] } }];
+    only.resource.attributes.push(...attributes({ "tenant.id": tenant }));
+    await post(endpoint, "traces", encodeOtlp("ExportTraceServiceRequest", telemetry));
   }
-  return seen;
 }
 
-export function recordsOf(sidecar: SidecarProcess, kind?: string): Promise<SeenRecord[]> {
-  return recordsIn(ledgerOf(sidecar), kind);
-}
-
-/** The newest segment file. */
-export function newestSegment(ledger: string): string {
-  const folder = join(ledger, "segments");
-  return join(folder, readdirSync(folder).toSorted().at(-1)!);
-}
-
-/**
- * Leaves half a line at the end, as a power cut in the middle of a write does. @returns its bytes.
- */
-export function tearLastLine(ledger: string): number {
-  const path = newestSegment(ledger);
-  const bytes = readFileSync(path);
-  const start = bytes.lastIndexOf("\n", bytes.length - 2) + 1;
-  const half = bytes.subarray(start, Math.floor((start + bytes.length) / 2));
-  appendFileSync(path, half);
-  return half.length;
-}
-
-interface Report {
-  readonly verdict: string;
-  readonly failureCount: number;
-  readonly counts: { readonly records: number };
-  readonly recoveries: readonly unknown[];
-}
-
-/** Expects that the whole log is what was signed, by the command line. */
-export async function expectVerified(cwd: string, ...options: string[]): Promise<Report> {
-  const parameters = ["verify", "--config", "spanseal.yaml", "--json", ...options];
-  const { code, stdout, stderr } = await spanseal(parameters, { cwd });
-  expect(stderr).toBe("");
-  const report = JSON.parse(stdout) as Report & { failures: unknown };
-  expect(report.failures).toEqual([]);
-  expect(report).toMatchObject({ verdict: "ok", failureCount: 0 });
-  expect(code).toBe(0);
-  return report;
-}
-
-interface Readiness {
-  readonly code: number;
-  readonly reasons: string;
-  readonly warnings: string;
-}
-
-export async function readinessOf(sidecar: SidecarProcess): Promise<Readiness> {
-  const response = await sidecar.operations("/readyz");
-  const { reasons, warnings } = (await response.json()) as {
-    reasons: string[];
-    warnings: string[];
+/** Two sessions, of two and three rounds, with a signed root in the middle of each. */
+export async function recordEvidence(): Promise<Evidence> {
+  const cwd = mkdtempSync(join(tmpdir(), "spanseal-evidence-"));
+  const publish = () => spanseal(["publish", "--config", "spanseal.yaml"], { cwd });
+  const data = join(cwd, "spanseal-data");
+  const keep = (name: string): string => {
+    cpSync(data, join(cwd, name), { recursive: true, filter: (path) => !path.endsWith(".sock") });
+    return join(cwd, name);
   };
-  return { code: response.status, reasons: reasons.join("\n"), warnings: warnings.join("\n") };
+  const first = await launchSidecar({ cwd, config });
+  await sendLoad(first.ready.endpoints.http, 1);
+  await publish();
+  await sendLoad(first.ready.endpoints.http, 2);
+  await first.stop();
+  const older = keep("older");
+  const second = await launchSidecar({ cwd, config });
+  await sendLoad(second.ready.endpoints.http, 3);
+  await sendLoad(second.ready.endpoints.http, 4);
+  await publish();
+  await sendLoad(second.ready.endpoints.http, 5);
+  const running = keep("running");
+  await second.stop();
+  const publicKey = first.ready.public_key;
+  const origin = publicKey.split("+")[0]!;
+  return { cwd, publicKey, origin, whole: keep("whole"), older, running };
 }
 
-/** Waits until /readyz answers with this status, and what it says. */
-export function readinessWith(sidecar: SidecarProcess, code: number): Promise<Readiness> {
-  return vi.waitFor(
-    async () => {
-      const readiness = await readinessOf(sidecar);
-      expect(readiness).toMatchObject({ code });
-      return readiness;
-    },
-    { timeout: 20_000, interval: 20 },
-  );
-}
-
-/** The samples of /metrics by name and labels. */
-export async function metricsOf(sidecar: SidecarProcess): Promise<Map<string, number>> {
-  const text = await (await sidecar.operations("/metrics")).text();
-  const samples = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  return new Map(
-    samples.map((line) => {
-      const at = line.lastIndexOf(" ");
-      return [line.slice(0, at), Number(line.slice(at + 1))];
-    }),
-  );
-}
-
-export interface FileSeen {
+/** One copy that a test may do anything to. */
+export class Copy {
   readonly path: string;
-  /** Permission bits. */
-  readonly mode: number;
-  readonly isFolder: boolean;
-  readonly bytes: Buffer;
+  readonly #evidence: Evidence;
+
+  constructor(evidence: Evidence, of: string = evidence.whole) {
+    this.#evidence = evidence;
+    this.path = mkdtempSync(join(tmpdir(), "spanseal-copy-"));
+    cpSync(of, this.path, { recursive: true });
+    onTestFinished(() => rmSync(this.path, { recursive: true, force: true }));
+  }
+
+  get ledger(): string {
+    return join(this.path, "ledger");
+  }
+
+  /** The log's own prefix. */
+  get bucket(): string {
+    return join(this.path, "bucket", this.#evidence.origin);
+  }
+
+  get segments(): string[] {
+    return readdirSync(join(this.ledger, "segments")).toSorted();
+  }
+
+  get bucketSizes(): number[] {
+    const names = readdirSync(join(this.bucket, "checkpoints"));
+    return names.map(Number).toSorted((left, right) => left - right);
+  }
+
+  read(segment: string): string[] {
+    return readFileSync(this.#segment(segment), "latin1").split("\n").slice(0, -1);
+  }
+
+  /** Lines are latin1 text here, so that every byte stays as it is. */
+  write(segment: string, lines: readonly string[], rest = ""): void {
+    const text = [...lines.map((line) => `${line}\n`), rest].join("");
+    overwrite(this.#segment(segment), Buffer.from(text, "latin1"));
+  }
+
+  #segment(name: string): string {
+    return resolve(this.ledger, "segments", name);
+  }
+
+  /** Reads the copy with all keys, without the chain key, and with nothing but the public key. */
+  async verify(): Promise<Verdicts> {
+    const { cwd, publicKey } = this.#evidence;
+    const keys = join(cwd, "spanseal-keys");
+    const verify = async (...parameters: string[]): Promise<VerifyReport> => {
+      const ended = await spanseal(["verify", this.path, "--json", ...parameters]);
+      const report = JSON.parse(ended.stdout) as VerifyReport;
+      if (ended.code !== report.exitCode) throw new Error(`exit code ${ended.code}`);
+      return report;
+    };
+    const [full, publicOnly] = await Promise.all([
+      verify("--keys", keys),
+      verify("--public-key", publicKey),
+    ]);
+    return { full, publicOnly };
+  }
 }
 
-/** Everything below a folder, each path relative to it. */
-export function filesBelow(folder: string): FileSeen[] {
-  return readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .toSorted()
-    .flatMap((path) => {
-      const status = statSync(join(folder, path));
-      const isFolder = status.isDirectory();
-      if (!isFolder && !status.isFile()) return [];
-      const bytes = isFolder ? Buffer.alloc(0) : readFileSync(join(folder, path));
-      return [{ path, mode: status.mode & 0o777, isFolder, bytes }];
-    });
+export interface Verdicts {
+  /** With the chain key and the log's public key. */
+  readonly full: VerifyReport;
+  /** As an auditor from outside. */
+  readonly publicOnly: VerifyReport;
+}
+
+/** Segments are read-only once they are closed: the file is replaced. */
+export function overwrite(path: string, bytes: Uint8Array): void {
+  rmSync(path, { force: true });
+  writeFileSync(path, bytes);
+}
+
+/** Changes one byte of a file, at a place from its start, or from its end where negative. */
+export function changeByte(path: string, place: number): void {
+  const bytes = Buffer.from(readFileSync(path));
+  const at = place < 0 ? bytes.length + place : place;
+  bytes[at]! ^= 1;
+  overwrite(path, bytes);
+}
+
+/** `class where:line index chain #sequence` for each failure. */
+export function brief({ failures }: VerifyReport): string[] {
+  return failures.map(({ class: name, place }) => {
+    const line = place.line === undefined ? "" : `:${place.line}`;
+    const chain = place.tenant === undefined ? "" : ` ${place.tenant}#${place.sequence}`;
+    return `${name} ${place.file ?? place.segment}${line} ${place.index ?? "-"}${chain}`;
+  });
 }

@@ -15,7 +15,7 @@ import {
 import { chainKeySource, type ChainKeySource } from "./keys.ts";
 import { LineSplitter } from "./lines.ts";
 import { conclude, emptyCounts } from "./conclusion.ts";
-import { Findings, messageOf, type Counts, type VerifyReport } from "./report.ts";
+import { Findings, messageOf, type Counts, type Unchecked, type VerifyReport } from "./report.ts";
 import type { BucketSource, LedgerSource, SegmentSource } from "./source.ts";
 import { TileVerifier, type CheckedStore } from "./tiles.ts";
 import type { TileFile } from "../tile.ts";
@@ -76,6 +76,8 @@ interface Published {
   readonly origin: string;
   readonly local: CheckpointFile | undefined;
   readonly bucket: CheckpointFile | undefined;
+  /** True where the bucket names a newest checkpoint, also one that could not be read. */
+  readonly isBucketNamed: boolean;
   /** Sizes of the bucket's kept checkpoints, ascending. */
   readonly keptSizes: readonly number[];
 }
@@ -92,6 +94,7 @@ async function readPublished(
     origin,
     local: localBytes && readCheckpoint(localBytes, "checkpoint", context),
     bucket: bucketBytes && readCheckpoint(bucketBytes, "bucket/checkpoint", context),
+    isBucketNamed: bucketBytes !== undefined,
     keptSizes: (await source.bucket?.checkpointSizes()) ?? [],
   };
 }
@@ -262,6 +265,7 @@ class Verification {
       const detail = "the bucket's newest checkpoint is not among those it keeps";
       findings.add({ class: "gap", place, detail });
     }
+    this.#verifyBucketOrder(newest);
     const logSize = this.#walk.expectedIndex;
     const local = this.#parts.published.local;
     const isLogWhole = findings.total === 0 && (local?.checkpoint.size ?? 0) <= logSize;
@@ -271,6 +275,33 @@ class Verification {
         this.#checkpoints.verifyBeyond(file, logSize, isLogWhole);
       }
     }
+  }
+
+  /** Each root is kept under its size, then named the newest: between the two stands one at most. */
+  #verifyBucketOrder(newest: number): void {
+    const { findings, published } = this.#parts;
+    const newer = published.keptSizes.filter((size) => size > newest);
+    const isUnreadable = published.isBucketNamed && published.bucket === undefined;
+    if (newer.length < 2 || isUnreadable) return;
+    const place = { file: "bucket/checkpoint" };
+    const detail = published.isBucketNamed
+      ? `the bucket keeps checkpoints of up to ${newer.at(-1)} records, but names that of ${newest} the newest`
+      : "the bucket keeps checkpoints, but names none the newest";
+    findings.add({ class: published.isBucketNamed ? "rolled_back" : "gap", place, detail });
+  }
+
+  /** A bucket that was away and one that was taken back look the same from here. */
+  #uncheckedBucket(): Unchecked[] {
+    const { bucket, local, isBucketNamed } = this.#parts.published;
+    if (this.#parts.source.bucket === undefined || local === undefined) return [];
+    if (isBucketNamed && bucket === undefined) return [];
+    const first = bucket?.checkpoint.size ?? 0;
+    const end = local.checkpoint.size;
+    if (first >= end) return [];
+    const detail =
+      `the bucket's newest checkpoint is of ${first} records, the ledger's of ${end}: ` +
+      "publishing is behind, or the bucket was taken back";
+    return [{ what: "bucket", detail, first, end }];
   }
 
   async verifyTiles(): Promise<void> {
@@ -295,7 +326,7 @@ class Verification {
       unknownMacs: this.#walk.unknownMacs,
       uncheckedTips: this.#walk.system.uncheckedTips,
       incompleteBytes: this.#incompleteBytes,
-      unchecked: this.#checkpoints.unchecked,
+      unchecked: [...this.#checkpoints.unchecked, ...this.#uncheckedBucket()],
       recoveries: this.#walk.system.recoveries,
     });
   }

@@ -1,0 +1,482 @@
+/**
+ * Damage of every kind to what a real sidecar left behind, as `spanseal verify` tells it: with the
+ * chain key, and as one from outside who has nothing but the public key.
+ */
+import { cpSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { spanseal } from "../cli/command.ts";
+import { recordLedger } from "../cli/recorded.ts";
+import type { Recorded } from "../cli/recorded.ts";
+import { startSidecar } from "../service/sidecar-process.ts";
+import { brief, changeByte, Copy, overwrite, recordEvidence } from "./evidence.ts";
+import type { Evidence, Verdicts } from "./evidence.ts";
+
+let evidence: Evidence;
+let other: Recorded;
+/** Names and first indexes of the three segments; sizes of the four roots in the bucket. */
+let names: string[];
+let firsts: number[];
+let sizes: number[];
+let size: number;
+
+beforeAll(async () => {
+  [evidence, other] = await Promise.all([recordEvidence(), recordLedger()]);
+  const whole = readSizes(evidence);
+  ({ names, sizes } = whole);
+  firsts = names.map((name) => Number.parseInt(name, 10));
+  size = sizes.at(-1)!;
+});
+
+function readSizes({ whole, origin }: Evidence): { names: string[]; sizes: number[] } {
+  const copy = Object.create(Copy.prototype, {
+    path: { value: whole },
+    bucket: { value: join(whole, "bucket", origin) },
+  }) as Copy;
+  return { names: copy.segments, sizes: copy.bucketSizes };
+}
+
+interface Judgement {
+  readonly verdict: string;
+  readonly exitCode: number;
+  /** Of many failures, the first ones. */
+  readonly failures: readonly string[];
+}
+
+const failuresShown = 20;
+
+/** Verdict, exit code (which `verify` holds against that of the process), classes and places. */
+async function judge(copy: Copy): Promise<{ full: Judgement; publicOnly: Judgement }> {
+  const { full, publicOnly } = await copy.verify();
+  const judgement = (report: Verdicts["full"]): Judgement => ({
+    verdict: report.verdict,
+    exitCode: report.exitCode,
+    failures: brief(report).slice(0, failuresShown),
+  });
+  return { full: judgement(full), publicOnly: judgement(publicOnly) };
+}
+
+/** Both readings find it: with the chain key, and without where that differs. */
+function broken(
+  full: readonly string[],
+  publicOnly: readonly string[] = full,
+): Awaited<ReturnType<typeof judge>> {
+  const judgement = { verdict: "broken", exitCode: 1 };
+  return {
+    full: { ...judgement, failures: full },
+    publicOnly: { ...judgement, failures: publicOnly },
+  };
+}
+
+const ok = { verdict: "ok", exitCode: 0, failureCount: 0 };
+
+/** A record in the middle of the middle segment, and how the verifier names its place. */
+const at = 200;
+
+interface Victim {
+  readonly lines: string[];
+  readonly index: number;
+  /** `file:line index chain`, this many lines further on. */
+  place(further?: number): string;
+  /** The first root that covers it, as it is named when it does not hold. */
+  readonly root: string;
+  /** The tile that holds its entry. */
+  readonly tile: string;
+  store(): void;
+}
+
+function victimOf(copy: Copy): Victim {
+  const [, segment] = names;
+  const lines = copy.read(segment!);
+  const heads = lines.map((line) => JSON.parse(line).head);
+  const index = firsts[1]! + at;
+  return {
+    lines,
+    index,
+    place(further = 0) {
+      const { tenant, sequence } = heads[at + further];
+      return `${segment}:${at + 1 + further} ${index + further} ${tenant}#${sequence}`;
+    },
+    root: rootOver(index),
+    tile: `tile/entries/${String(Math.floor(index / 256)).padStart(3, "0")} ${index}`,
+    store: () => copy.write(segment!, lines),
+  };
+}
+
+function rootOver(index: number): string {
+  const covering = sizes.find((one) => one > index)!;
+  return `root_mismatch bucket/checkpoints/${covering} ${covering - 1}`;
+}
+
+function changed(line: string, from: RegExp, to: string | ((digit: string) => string)): string {
+  const text = line.replace(from, (_, before: string, digit: string) =>
+    typeof to === "string" ? `${before}${to}` : `${before}${to(digit)}`,
+  );
+  expect(text).not.toBe(line);
+  return text;
+}
+
+const otherDigit = (digit: string): string => (digit === "0" ? "1" : "0");
+
+test("untouched, the copies verify; the chain key adds the MACs, the public key is enough", async () => {
+  const { full, publicOnly } = await new Copy(evidence).verify();
+  expect(names).toHaveLength(3);
+  expect(sizes).toHaveLength(4);
+  expect([full, publicOnly]).toMatchObject([ok, ok]);
+  expect(full).toMatchObject({ macs: "all", identity: "proven", provenSize: size, unchecked: [] });
+  expect(full.counts).toMatchObject({ chains: 4, boots: 2, seals: 4, segments: 3, records: size });
+  expect(publicOnly).toMatchObject({ macs: "none", identity: "proven", provenSize: size });
+  expect(publicOnly.unchecked.map(({ what }) => what)).toEqual(["macs", "tips"]);
+});
+
+test("without any trusted key the answer is: consistent, but whose it is is unproven", async () => {
+  const { path } = new Copy(evidence);
+  const ended = await spanseal(["verify", path, "--json", "--keys", "elsewhere"]);
+  expect(ended).toMatchObject({ code: 2, stderr: "" });
+  expect(JSON.parse(ended.stdout)).toMatchObject({ verdict: "undetermined", failureCount: 0 });
+  expect(JSON.parse(ended.stdout).summary).toMatch(/^self-consistent, identity unproven/);
+  const keys = ["--keys", join(evidence.cwd, "spanseal-keys")];
+  const withKeys = await spanseal(["verify", path, ...keys, "--no-chain-key", "--level", "full"]);
+  expect(withKeys.code).toBe(2);
+  expect(withKeys.stdout).toMatch(/^cannot tell in full: chain keys are missing\n/);
+});
+
+test("one changed byte of a body", async () => {
+  const copy = new Copy(evidence);
+  const victim = victimOf(copy);
+  victim.lines[at] = changed(victim.lines[at]!, /("observed":")(\d)/, otherDigit);
+  victim.store();
+  expect(await judge(copy)).toEqual(broken([`altered ${victim.place()}`]));
+  const keys = ["--keys", join(evidence.cwd, "spanseal-keys")];
+  const text = await spanseal(["verify", copy.path, ...keys]);
+  expect(text.code).toBe(1);
+  const [file, index, chain] = victim.place().split(" ") as [string, string, string];
+  expect(text.stdout).toContain(
+    `FAILED altered at ${file.replace(":", " line ")}, record ${index}, chain default/${chain.replace("#", " #")}: `,
+  );
+});
+
+test("one changed byte of a head: by its MAC, and from outside by root and tile", async () => {
+  const copy = new Copy(evidence);
+  const victim = victimOf(copy);
+  victim.lines[at] = changed(victim.lines[at]!, /("id":")(.)/, otherDigit);
+  victim.store();
+  expect(await judge(copy)).toEqual(
+    broken([`altered ${victim.place()}`, victim.root], [victim.root, `altered ${victim.tile}`]),
+  );
+});
+
+test("one changed byte of a MAC; from outside the next record of the chain tells, and the tile", async () => {
+  const copy = new Copy(evidence);
+  const victim = victimOf(copy);
+  victim.lines[at] = changed(victim.lines[at]!, /("mac":")(.)/, otherDigit);
+  victim.store();
+  expect(await judge(copy)).toEqual(
+    broken(
+      [`altered ${victim.place()}`, victim.root],
+      [`altered ${victim.place(1)}`, victim.root, `altered ${victim.tile}`],
+    ),
+  );
+});
+
+test("a removed line: in the middle, at the very start, at the end of a segment", async () => {
+  const copy = new Copy(evidence);
+  const victim = victimOf(copy);
+  victim.lines.splice(at, 1);
+  victim.store();
+  const { index, root } = victim;
+  expect(await judge(copy)).toEqual(broken([`gap ${names[1]}:${at + 1} ${index}`, root]));
+
+  const start = new Copy(evidence);
+  start.write(names[0]!, start.read(names[0]!).slice(1));
+  expect(await judge(start)).toEqual(broken([`gap ${names[0]}:1 0`, rootOver(0)]));
+
+  const end = new Copy(evidence);
+  end.write(names[0]!, end.read(names[0]!).slice(0, -1));
+  const last = firsts[1]! - 1;
+  expect(await judge(end)).toEqual(broken([`gap ${names[1]}:1 ${last}`, rootOver(last)]));
+});
+
+test("an inserted line that was copied from elsewhere", async () => {
+  const copy = new Copy(evidence);
+  const victim = victimOf(copy);
+  const source = copy.read(names[0]!)[10]!;
+  victim.lines.splice(at, 0, source);
+  victim.store();
+  const { tenant, sequence } = JSON.parse(source).head;
+  const full = [`duplicate ${names[1]}:${at + 1} 10 ${tenant}#${sequence}`];
+  expect(await judge(copy)).toEqual(broken(full));
+});
+
+interface Fabricated {
+  readonly head: Record<string, unknown>;
+  readonly mac: string;
+  readonly body: unknown;
+}
+
+/** A line that goes on with the chain of `line` as well as one without the key can make it. */
+function fabricated(line: string, index: number): string {
+  const { head, mac, body } = JSON.parse(line) as Fabricated;
+  const sequence = (head["sequence"] as number) + 1;
+  const next = { ...head, index, sequence, previous_mac: mac, id: "f".repeat(32) };
+  return JSON.stringify({ head: next, mac: "ab".repeat(32), body });
+}
+
+test("an inserted line that was made up, in the middle and after the end", async () => {
+  const copy = new Copy(evidence);
+  const victim = victimOf(copy);
+  const genuine = victim.place();
+  victim.lines.splice(at, 0, fabricated(victim.lines[at - 1]!, victim.index));
+  victim.store();
+  const moved = (further: number): string =>
+    victim.place(further).replace(/:(\d+)/, (_, line) => `:${Number(line) + 1}`);
+  expect(await judge(copy)).toEqual(
+    broken(
+      [`altered ${genuine}`, `duplicate ${moved(0)}`, `spliced ${moved(1)}`, victim.root],
+      [`duplicate ${moved(0)}`, `altered ${moved(1)}`, victim.root],
+    ),
+  );
+
+  const end = new Copy(evidence);
+  const lines = end.read(names[2]!);
+  lines.push(fabricated(lines.at(-1)!, size).replace(/"group":\d+/, `"group":${size}`));
+  end.write(names[2]!, lines);
+  const place = `${names[2]}:${lines.length} ${size} system#${sequenceOf(lines.at(-1)!)}`;
+  expect(await judge(end)).toEqual(broken([`altered ${place}`], [`spliced ${place}`]));
+});
+
+const sequenceOf = (line: string): number => JSON.parse(line).head.sequence;
+
+test("two swapped lines: neighbours, and across segments", async () => {
+  const copy = new Copy(evidence);
+  const victim = victimOf(copy);
+  const { lines, index, root } = victim;
+  const neighbour = victim.place(1).split(" ").slice(1).join(" ");
+  [lines[at], lines[at + 1]] = [lines[at + 1]!, lines[at]!];
+  victim.store();
+  expect(neighbour).toContain(`${index + 1} `);
+  expect(await judge(copy)).toEqual(broken([`reordered ${names[1]}:${at + 1} ${neighbour}`, root]));
+
+  const far = new Copy(evidence);
+  const [left, right] = [far.read(names[0]!), far.read(names[2]!)];
+  [left[100], right[50]] = [right[50]!, left[100]!];
+  far.write(names[0]!, left);
+  far.write(names[2]!, right);
+  const chainOf = (line: string): string => `${JSON.parse(line).head.tenant}#${sequenceOf(line)}`;
+  expect(await judge(far)).toEqual(
+    broken([
+      `reordered ${names[0]}:101 ${firsts[2]! + 50} ${chainOf(left[100])}`,
+      `reordered ${names[2]}:51 100 ${chainOf(right[50])}`,
+      rootOver(100),
+    ]),
+  );
+});
+
+/** What every root says that reaches beyond the end of the log. */
+function truncatedAt(end: number, name = "truncated"): string[] {
+  const kept = sizes.filter((one) => one > end).map((one) => `bucket/checkpoints/${one}`);
+  return [...kept, "checkpoint", "bucket/checkpoint"].map((file) => `${name} ${file} ${end}`);
+}
+
+test("a tail cut within a line, at a line's end, beyond an older root, and by a segment", async () => {
+  const within = new Copy(evidence);
+  const lines = within.read(names[2]!);
+  within.write(names[2]!, lines.slice(0, -1), lines.at(-1)!.slice(0, 100));
+  expect(await judge(within)).toEqual(broken(truncatedAt(size - 1)));
+
+  const whole = new Copy(evidence);
+  whole.write(names[2]!, lines.slice(0, -1));
+  expect(await judge(whole)).toEqual(broken(truncatedAt(size - 1)));
+
+  const beyond = new Copy(evidence);
+  const end = sizes[2]! - 50;
+  beyond.write(names[2]!, lines.slice(0, end - firsts[2]!));
+  expect(await judge(beyond)).toEqual(broken(truncatedAt(end)));
+
+  const segment = new Copy(evidence);
+  rmSync(join(segment.ledger, "segments", names[2]!));
+  expect(await judge(segment)).toEqual(broken(truncatedAt(firsts[2]!)));
+});
+
+test("a closed segment that ends within a line", async () => {
+  const copy = new Copy(evidence);
+  const lines = copy.read(names[1]!);
+  copy.write(names[1]!, lines.slice(0, -1), lines.at(-1)!.slice(0, 100));
+  const last = firsts[2]! - 1;
+  expect(await judge(copy)).toEqual(
+    broken([
+      `gap ${names[2]}:1 ${last}`,
+      `truncated ${names[1]}:${lines.length} -`,
+      rootOver(last),
+    ]),
+  );
+});
+
+test("a dropped segment: the first, and one in the middle", async () => {
+  const tilesFrom = (first: number, end: number): string[] =>
+    Array.from({ length: Math.ceil(end / 256) }, (_, tile) => tile)
+      .filter((tile) => tile * 256 >= first && (tile + 1) * 256 <= size && tile * 256 < end)
+      .map((tile) => `altered tile/entries/${String(tile).padStart(3, "0")} ${tile * 256}`);
+  for (const gone of [0, 1]) {
+    const copy = new Copy(evidence);
+    rmSync(join(copy.ledger, "segments", names[gone]!));
+    const [first, end] = [firsts[gone]!, firsts[gone + 1]!];
+    const full = [`gap ${names[gone + 1]}:1 ${first}`, rootOver(first)];
+    const tiles = tilesFrom(first, end).filter((tile) => !tile.endsWith(` ${first}`));
+    expect(await judge(copy)).toEqual(broken([...full, ...tiles]));
+  }
+});
+
+test("two segments in each other's place", async () => {
+  const copy = new Copy(evidence);
+  const [left, right] = [copy.read(names[0]!), copy.read(names[1]!)];
+  copy.write(names[0]!, right);
+  copy.write(names[1]!, left);
+  const full = left.slice(0, failuresShown - 1).map((line, index) => {
+    const { tenant, sequence } = JSON.parse(line).head;
+    return `reordered ${names[1]}:${index + 1} ${index} ${tenant}#${sequence}`;
+  });
+  expect(await judge(copy)).toEqual(broken([`reordered ${names[1]} -`, ...full]));
+});
+
+test("one changed byte of a tile, in the ledger and in the bucket, and a missing one", async () => {
+  const rest = size - (size % 256);
+  const partial = `tile/0/${String(rest / 256).padStart(3, "0")}.p/${size - rest}`;
+  const cases: [store: "ledger" | "bucket", path: string, byte: number, place: string][] = [
+    ["ledger", "tile/0/001", 2 * 32 + 5, "258"],
+    ["ledger", partial, 2 * 32 + 5, String(rest + 2)],
+    ["ledger", `tile/1/000.p/${rest / 256}`, 32 + 5, "-"],
+    ["bucket", "tile/entries/001", 2 * 34 + 5, "258"],
+    ["bucket", partial, 2 * 32 + 5, String(rest + 2)],
+  ];
+  for (const [store, path, byte, place] of cases) {
+    const copy = new Copy(evidence);
+    changeByte(join(copy[store], path), byte);
+    const file = store === "bucket" ? `bucket/${path}` : path;
+    expect(await judge(copy)).toEqual(broken([`altered ${file} ${place}`]));
+  }
+  const copy = new Copy(evidence);
+  rmSync(join(copy.bucket, "tile/0/001"));
+  expect(await judge(copy)).toEqual(broken(["gap bucket/tile/0/001 -"]));
+});
+
+test("one changed byte of a signed root: in the ledger, in the bucket, and of an older one", async () => {
+  const rootAt = `${evidence.origin}\n${size}\n`.length + 9;
+  const older = `checkpoints/${sizes[1]}`;
+  const cases: [store: "ledger" | "bucket", path: string, byte: number, what: string][] = [
+    ["ledger", "checkpoint", -10, "altered"],
+    ["ledger", "checkpoint", rootAt, "altered"],
+    ["ledger", "checkpoint", 3, "spliced"],
+    ["bucket", "checkpoint", -10, "altered"],
+    ["bucket", "checkpoint", 3, "spliced"],
+    ["bucket", older, -10, "altered"],
+  ];
+  for (const [store, path, byte, what] of cases) {
+    const copy = new Copy(evidence);
+    changeByte(join(copy[store], path), byte);
+    const file = store === "bucket" ? `bucket/${path}` : path;
+    expect(await judge(copy)).toEqual(broken([`${what} ${file} -`]));
+  }
+});
+
+test("the bucket's newest root replaced by an older one", async () => {
+  const copy = new Copy(evidence);
+  const older = readFileSync(join(copy.bucket, `checkpoints/${sizes[1]}`));
+  overwrite(join(copy.bucket, "checkpoint"), older);
+  expect(await judge(copy)).toEqual(broken(["rolled_back bucket/checkpoint -"]));
+});
+
+test("the ledger taken back to an older copy, with the bucket ahead; and its segments alone", async () => {
+  const end = sizes[1]!;
+  const copy = new Copy(evidence);
+  rmSync(copy.ledger, { recursive: true });
+  cpSync(join(evidence.older, "ledger"), copy.ledger, { recursive: true });
+  const beyond = truncatedAt(end, "rolled_back").filter((one) => !one.includes(" checkpoint "));
+  expect(await judge(copy)).toEqual(broken(beyond));
+
+  const segments = new Copy(evidence);
+  const folder = join(segments.ledger, "segments");
+  rmSync(folder, { recursive: true });
+  cpSync(join(evidence.older, "ledger/segments"), folder, { recursive: true });
+  expect(await judge(segments)).toEqual(broken(truncatedAt(end)));
+});
+
+test("ledger.json replaced by another one's, and changed in one byte", async () => {
+  const copy = new Copy(evidence);
+  const path = join(copy.ledger, "ledger.json");
+  overwrite(path, readFileSync(join(other.ledger, "ledger.json")));
+  const full = copy
+    .read(names[0]!)
+    .slice(0, failuresShown)
+    .map((line, index) => {
+      const { tenant, sequence } = JSON.parse(line).head;
+      return `spliced ${names[0]}:${index + 1} ${index} ${tenant}#${sequence}`;
+    });
+  expect(await judge(copy)).toEqual(broken(full));
+
+  const created = new Copy(evidence);
+  changeByte(join(created.ledger, "ledger.json"), placeIn(created, '"created":"') + 3);
+  const { full: report, publicOnly } = await created.verify();
+  expect(brief(report)[0]).toBe(`spliced ${names[0]}:1 0 system#1`);
+  expect(brief(publicOnly)[0]).toBe(`spliced ${names[0]}:1 0 system#1`);
+  expect([report.exitCode, publicOnly.exitCode]).toEqual([1, 1]);
+});
+
+function placeIn(copy: Copy, text: string): number {
+  return readFileSync(join(copy.ledger, "ledger.json"), "latin1").indexOf(text) + text.length;
+}
+
+test("another ledger in place of this one, alone and with its bucket", async () => {
+  const alone = new Copy(evidence);
+  rmSync(alone.ledger, { recursive: true });
+  cpSync(other.ledger, alone.ledger, { recursive: true });
+  const key = "wrong_key 0000000000000000.jsonl:1 0 system#1";
+  expect(await judge(alone)).toEqual(
+    broken([key, "wrong_key checkpoint -"], ["wrong_key checkpoint -"]),
+  );
+  const both = new Copy(evidence, join(other.ledger, ".."));
+  const roots = [`bucket/checkpoints/${other.records.length}`, "checkpoint", "bucket/checkpoint"];
+  const wrong = roots.map((file) => `wrong_key ${file} -`);
+  expect(await judge(both)).toEqual(broken([key, ...wrong], wrong));
+});
+
+test("what no reading can notice is said: an unsigned tail that was cut, a bucket behind", async () => {
+  const running = new Copy(evidence, evidence.running);
+  const lines = running.read(names[2]!);
+  running.write(names[2]!, lines.slice(0, -20), lines.at(-20)!.slice(0, 100));
+  const { full, publicOnly } = await running.verify();
+  expect([full, publicOnly]).toMatchObject([ok, ok]);
+  const tail = { what: "tail", first: sizes[2]!, end: firsts[2]! + lines.length - 20 };
+  expect(full.unchecked).toMatchObject([tail, { what: "incomplete_line" }]);
+  expect(publicOnly.unchecked).toContainEqual(expect.objectContaining(tail));
+
+  const behind = new Copy(evidence);
+  rmSync(join(behind.path, "bucket"), { recursive: true });
+  cpSync(join(evidence.older, "bucket"), join(behind.path, "bucket"), { recursive: true });
+  const report = await behind.verify();
+  expect(report).toMatchObject({ full: ok, publicOnly: ok });
+  const bucket = { what: "bucket", first: sizes[1]!, end: size };
+  expect(report.full.unchecked).toMatchObject([bucket]);
+});
+
+test("serve refuses a ledger that is shorter than its bucket knows, and harms nothing", async () => {
+  const copy = new Copy(evidence);
+  rmSync(copy.ledger, { recursive: true });
+  cpSync(join(evidence.older, "ledger"), copy.ledger, { recursive: true });
+  const before = copy.segments.map((name) => copy.read(name).length);
+  const keys = join(evidence.cwd, "spanseal-keys");
+  const ended = await spanseal(["serve", "--data", copy.path, "--keys", keys]);
+  expect(ended).toMatchObject({ code: 3, stdout: "" });
+  expect(ended.stderr).toMatch(/^error: .*bucket.*\b1\d\d\d\b.*\nhint: /ms);
+  expect(copy.segments.map((name) => copy.read(name).length)).toEqual(before);
+});
+
+test("serve refuses a ledger that another sidecar writes", async () => {
+  const sidecar = await startSidecar();
+  const second = await spanseal(["serve", "--config", "spanseal.yaml"], { cwd: sidecar.cwd });
+  expect(second).toMatchObject({ code: 3, stdout: "" });
+  expect(second.stderr).toMatch(
+    new RegExp(`^error: .*in use by process ${sidecar.ready.pid}.*\nhint: stop it first`, "ms"),
+  );
+  expect(await sidecar.stop()).toBe(0);
+});
