@@ -70,6 +70,8 @@ export const chainLimitIntervalMs: number = 60 * 60 * 1000;
 export const quarantineBytesMax: number = 1024 * MIB;
 /** Ledger: one read of a segment. */
 export const segmentReadBytes: number = 4 * MIB;
+/** Ledger: one read in the search for a single record. */
+export const lineSearchBytes: number = 64 * KIB;
 /** Ledger: ids remembered to recognise a repeat. */
 export const dedupeWindowRecords = 1_000_000;
 /** Ledger: a tlog-tiles tile holds 256 hashes. */
@@ -90,6 +92,10 @@ export const descriptorBytesMax: number = 4 * KIB;
 
 /** Audit: traces of which `prepare` remembers whether an agent takes part, and their chain. */
 export const traceMemoryTraces = 65_536;
+/** Audit: ancestors of a span that are asked who acted, or for the names of its chain. */
+export const ancestorsMax = 64;
+/** Audit: places that are looked at to find a span by its id. */
+export const sameIdProbesMax = 64;
 /** Audit: decisions that one span can carry as events. */
 export const decisionEventsMax = 1024;
 /** Audit: attributes of one span or log record. */

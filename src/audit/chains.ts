@@ -14,6 +14,8 @@ type NameKind = "namespace" | "tenant";
 export interface TraceNotes {
   /** The trace id as 16 latin1 characters. */
   readonly id: string;
+  /** Running number of the trace in the request. */
+  readonly number: number;
   agent: boolean;
   /** The one name seen; null where spans of the trace disagree. */
   namespace: string | null | undefined;
@@ -23,8 +25,8 @@ export interface TraceNotes {
 }
 
 export interface Names {
-  namespace: string | undefined;
-  tenant: string | undefined;
+  readonly namespace: string | undefined;
+  readonly tenant: string | undefined;
 }
 
 export class ChainResolver {
@@ -59,7 +61,8 @@ export class ChainResolver {
     let notes = this.#traces.get(id);
     if (notes === undefined) {
       const remembered = this.#memory.recall(id);
-      notes = { id, agent: false, namespace: undefined, tenant: undefined, remembered };
+      const number = this.#traces.size;
+      notes = { id, number, agent: false, namespace: undefined, tenant: undefined, remembered };
       this.#traces.set(id, notes);
     }
     this.#latest = notes;
@@ -84,10 +87,13 @@ export class ChainResolver {
     const own = this.#read(item.attributes);
     const around = this.#namesOfScope(item.scope);
     if (own === NOTHING && around === NOTHING) return NOTHING;
-    const names = {
-      namespace: own.namespace ?? around.namespace,
-      tenant: own.tenant ?? around.tenant,
-    };
+    let names = around;
+    if (own !== NOTHING) {
+      names = {
+        namespace: own.namespace ?? around.namespace,
+        tenant: own.tenant ?? around.tenant,
+      };
+    }
     if (trace !== undefined) {
       trace.namespace = agree(trace.namespace, names.namespace);
       trace.tenant = agree(trace.tenant, names.tenant);
@@ -169,6 +175,11 @@ export class ChainResolver {
 /** Whether an agent takes part in the trace, by this request or by earlier ones. */
 export function agentSeen(trace: TraceNotes | undefined): boolean {
   return trace !== undefined && (trace.agent || trace.remembered?.agent === true);
+}
+
+/** Whether spans of the trace name different chains, so that only an ancestor can tell. */
+export function isMixed(trace: TraceNotes | undefined): boolean {
+  return trace !== undefined && (trace.namespace === null || trace.tenant === null);
 }
 
 /** Whether the chain had to be the default because spans of the trace name different ones. */

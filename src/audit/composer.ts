@@ -1,7 +1,8 @@
 /** Fills a draft for one record, and writes the members that no attribute states. */
 import { canonicalize, type JsonValue } from "../bytes/canonical-json.ts";
 import { encodeUtf8 } from "../bytes/utf8.ts";
-import { itemBytesMax } from "../limits.ts";
+import { ancestorsMax, itemBytesMax } from "../limits.ts";
+import { groupsMissing } from "./ancestry.ts";
 import { resourceSources } from "./conventions/base.ts";
 import { decisionWords } from "./conventions/decision.ts";
 import { MESSAGE_LISTS } from "./conventions/genai.ts";
@@ -88,6 +89,7 @@ export class Composer implements RecordSource {
     this.layout = view.layout;
     this.draft.begin(this.attributes.count);
     if (this.layout.coerced || item.scope.coerced) this.draft.flags.add("coerced");
+    const rows = this.columns.size;
     this.#attributes(record, view);
     this.#constants(record);
     this.#outcome(record, view);
@@ -96,6 +98,7 @@ export class Composer implements RecordSource {
     this.#findings(record);
     this.#flags(record);
     writeBody(writer, this);
+    this.columns.size = rows;
   }
 
   #attributes(record: PendingRecord, view: View): void {
@@ -107,13 +110,44 @@ export class Composer implements RecordSource {
       view.use(item);
       draft.take(planFor(recipe, view.layout), view, false);
     } else if (item.events.length > 0) this.#events(record, item.events, view);
-    const { attributes } = item.scope.resource;
-    if (attributes.count > 0) {
-      view.at(attributes);
-      draft.take(planFor(recipeFor(resourceSources, action.type), view.layout), view, false);
-    }
+    this.#inherit(record, view);
     view.use(item, this.attributes);
     if (action.type === "decision") this.#markWords(view);
+  }
+
+  /** What is left open about who acted: from ancestors, and from the resource between them. */
+  #inherit(record: PendingRecord, view: View): void {
+    const { draft, columns } = this;
+    const { resource } = record.item.scope;
+    const { type } = record.action;
+    let missing = record.above === undefined ? 0 : groupsMissing(draft, type);
+    let resourceAsked = false;
+    let one = record.above;
+    for (let count = 0; one !== undefined && missing !== 0 && count < ancestorsMax; count++) {
+      if (!resourceAsked && one.resource !== resource) {
+        this.#resource(record, view);
+        resourceAsked = true;
+        missing &= groupsMissing(draft, type);
+      }
+      for (const statement of one.statements) {
+        if ((missing & statement.group) === 0) continue;
+        draft.takeValue(statement.member, statement, columns);
+        draft.note(statement.member, statement.from);
+        draft.flags.add("inferred");
+      }
+      if ((missing & one.disputed) !== 0) draft.flags.add("ambiguous_correlation");
+      missing &= ~one.settled;
+      one = one.above;
+    }
+    if (!resourceAsked) this.#resource(record, view);
+  }
+
+  #resource(record: PendingRecord, view: View): void {
+    const { attributes } = record.item.scope.resource;
+    if (attributes.count === 0) return;
+    view.at(attributes);
+    const recipe = recipeFor(resourceSources, record.action.type);
+    this.draft.take(planFor(recipe, view.layout), view, false);
   }
 
   #events(record: PendingRecord, events: readonly EventItem[], view: View): void {

@@ -42,7 +42,7 @@ export class Draft {
   /** By member: the key a value came from where that must be stated. */
   readonly provenance: (string | undefined)[] = [];
   foreignCount = 0;
-  readonly flags = new Set<Flag>();
+  readonly flags: Set<Flag> = new Set();
   /** By position among the record's attributes: equals `turn` where the mapping used it. */
   used: Uint32Array = new Uint32Array(256);
   turn = 0;
@@ -78,6 +78,19 @@ export class Draft {
       }
       candidate = end;
     }
+  }
+
+  /** Takes a value that lies outside the record's own attributes, as a row added for it. */
+  takeValue(
+    member: number,
+    value: { kind: number; start: number; stop: number },
+    columns: Columns,
+  ): void {
+    const row = columns.add();
+    columns.kind[row] = value.kind;
+    columns.valueStart[row] = value.start;
+    columns.valueStop[row] = value.stop;
+    this.state[member] = row + 1;
   }
 
   note(member: number, source: string): void {

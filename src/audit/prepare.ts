@@ -7,6 +7,7 @@
 import { hash } from "node:crypto";
 import { fromHex, toHex } from "../bytes/hex.ts";
 import { batchBytesMax } from "../limits.ts";
+import { Ancestry } from "./ancestry.ts";
 import { ChainResolver } from "./chains.ts";
 import { Composer } from "./composer.ts";
 import { eventFilter } from "./conventions/index.ts";
@@ -52,9 +53,13 @@ export function prepare(
   const walk = new RequestWalk(request.signal, reader, eventFilter);
   const view = new View(reader);
   const chains = new ChainResolver(policy, memory, new View(reader));
-  const records = new Survey(walk, view, chains).run(policy);
+  const ancestry = new Ancestry(redacted.bytes);
+  const records = new Survey(walk, view, chains, ancestry).run(policy);
   identify(records, walk, new Identifier(view, chains.chains, request.signal));
   relate(records, walk, view);
+  if (request.signal === "traces") {
+    for (const record of records) record.above = ancestry.above(record.item, { walk, view });
+  }
   const bodies = encode(request, records, policy, { redacted, walk, view });
   const stamped = policy.stamp && request.signal === "traces";
   const batch: PreparedBatch = {

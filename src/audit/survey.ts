@@ -2,10 +2,12 @@
  * The first pass over a request: which items are actions, and what the request shows about their
  * traces. Children come before their parents, so nothing is concluded until all was seen.
  */
+import type { Ancestor, Ancestry } from "./ancestry.ts";
 import {
   agentSeen,
   type ChainResolver,
   isAmbiguous,
+  isMixed,
   type Names,
   type TraceNotes,
 } from "./chains.ts";
@@ -53,6 +55,8 @@ export interface PendingRecord {
   duplicateOf: Relation[] | undefined;
   /** What a decision on the same call in this request means for it. */
   decided: Outcome | undefined;
+  /** The nearest enclosing span that says who acted. */
+  above: Ancestor | undefined;
 }
 
 /** The attributes that state the action: the event's, or the item's own. */
@@ -82,11 +86,13 @@ export class Survey {
   readonly #view: View;
   readonly #chains: ChainResolver;
   readonly #walk: RequestWalk;
+  readonly #ancestry: Ancestry;
 
-  constructor(walk: RequestWalk, view: View, chains: ChainResolver) {
+  constructor(walk: RequestWalk, view: View, chains: ChainResolver, ancestry: Ancestry) {
     this.#walk = walk;
     this.#view = view;
     this.#chains = chains;
+    this.#ancestry = ancestry;
   }
 
   run(policy: AuditPolicy): PendingRecord[] {
@@ -94,7 +100,7 @@ export class Survey {
     return this.#settle(policy.dataAccess);
   }
 
-  /** @returns whether the item makes a record. */
+  /** @returns whether the item makes a record, or may say for others who acted. */
   #visit(item: Item): boolean {
     const view = this.#view.use(item);
     const trace = this.#chains.trace(item);
@@ -112,7 +118,8 @@ export class Survey {
       this.#add(place, found!.convention, action);
     }
     this.#decisions(place, view);
-    return this.records.length > before;
+    if (item.signal === "logs") return this.records.length > before;
+    return this.#ancestry.note(item, place, this.records[before], view);
   }
 
   #decisions(place: Place, view: View): void {
@@ -151,6 +158,7 @@ export class Survey {
       related: undefined,
       duplicateOf: undefined,
       decided: undefined,
+      above: undefined,
     });
   }
 
@@ -158,13 +166,15 @@ export class Survey {
   #settle(dataAccess: DataAccessRule): PendingRecord[] {
     const kept: PendingRecord[] = [];
     for (const record of this.records) {
-      const { trace, action, names } = record;
+      const { item, trace, action } = record;
       const isData = DATA_TYPES.has(action.type);
       if (isData || record.convention.name === "otel.mcp") {
         record.orphan = !agentSeen(trace);
         if (isData && (dataAccess === "none" || (dataAccess === "agent" && record.orphan)))
           continue;
       }
+      const mixed = item.signal === "traces" && isMixed(trace);
+      const names = mixed ? this.#ancestry.namesOf(item) : record.names;
       record.chain = this.#chains.chainOf(names, trace);
       record.ambiguous = isAmbiguous(names, trace);
       kept.push(record);
@@ -173,7 +183,8 @@ export class Survey {
   }
 }
 
-interface Place {
+/** Where an action was found, and what is known of that place. */
+export interface Place {
   readonly item: Item;
   readonly event?: EventItem;
   readonly names: Names;
