@@ -103,7 +103,7 @@ const TYPES = {
   "trace.parent_span_id": "made",
   "trace.span_id": "made",
   "trace.trace_id": "made",
-} as const satisfies Readonly<Record<string, MemberType>>;
+} as const;
 
 export type MemberPath = keyof typeof TYPES;
 
@@ -136,7 +136,7 @@ function label(names: readonly string[], opened: number): Uint8Array {
   return new Uint8Array(Buffer.from(`,${objects.join("")}"${names.at(-1)!}":`, "latin1"));
 }
 
-export const MEMBERS: readonly Member[] = Object.entries(TYPES).map(([path, type], index) => {
+export const MEMBERS: readonly Member[] = Object.entries<MemberType>(TYPES).map(([path, type], index) => {
   const names = path.split(".");
   const depth = names.length - 1;
   return {

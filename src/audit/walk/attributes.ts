@@ -126,7 +126,7 @@ export class AttributeReader {
 }
 
 /** What `readAnyValue` found: one object, because values are read by the million. */
-export const found = { kind: EMPTY, start: 0, stop: 0 };
+export const found: { kind: number; start: number; stop: number } = { kind: EMPTY, start: 0, stop: 0 };
 
 const WIRE_TYPES: readonly number[] = [
   -1,

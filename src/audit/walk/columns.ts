@@ -16,12 +16,12 @@ export const BYTES = 7;
 const rowsAtFirst = 8192;
 
 export class Columns {
-  kind = new Uint8Array(rowsAtFirst);
+  kind: Uint8Array = new Uint8Array(rowsAtFirst);
   /** Key and value payload bounds. For a varint or fixed value: the value itself. */
-  keyStart = new Int32Array(rowsAtFirst);
-  keyStop = new Int32Array(rowsAtFirst);
-  valueStart = new Int32Array(rowsAtFirst);
-  valueStop = new Int32Array(rowsAtFirst);
+  keyStart: Int32Array = new Int32Array(rowsAtFirst);
+  keyStop: Int32Array = new Int32Array(rowsAtFirst);
+  valueStart: Int32Array = new Int32Array(rowsAtFirst);
+  valueStop: Int32Array = new Int32Array(rowsAtFirst);
   size = 0;
 
   /** Makes room for one more row and returns its number. */

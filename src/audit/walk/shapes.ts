@@ -27,7 +27,7 @@ export class Shape {
 }
 
 export class ShapeTree {
-  root = new Shape(undefined, new Uint8Array(0));
+  root: Shape = new Shape(undefined, new Uint8Array(0));
   #nodes = 0;
 
   /**
