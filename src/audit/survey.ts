@@ -117,15 +117,18 @@ export class Survey {
       if (action.inferred === true && view.has(DECISION_OUTCOME)) continue;
       this.#add(place, found!.convention, action);
     }
-    this.#decisions(place, view);
+    this.#decisions(place, view, this.records[before]?.action);
     if (item.signal === "logs") return this.records.length > before;
     return this.#ancestry.note(item, place, this.records[before], view);
   }
 
-  #decisions(place: Place, view: View): void {
+  /** @param call what the item itself is, if it is an action */
+  #decisions(place: Place, view: View, call: Action | undefined): void {
     const { item } = place;
     const ownName = item.signal === "logs" && item.eventName === decisionEventName;
-    if (ownName || view.has(DECISION_OUTCOME)) this.#add(place, decision, decisionOf(view));
+    if (ownName || view.has(DECISION_OUTCOME)) {
+      this.#add(place, decision, withTool(decisionOf(view), call));
+    }
     let decisions = 0;
     for (const event of item.events) {
       view.use(item, event.attributes);
@@ -133,7 +136,7 @@ export class Survey {
       if (++decisions > decisionEventsMax) {
         throw new RequestError("too_large", `more than ${decisionEventsMax} decisions on one span`);
       }
-      this.#add({ ...place, event }, decision, decisionOf(view));
+      this.#add({ ...place, event }, decision, withTool(decisionOf(view), call));
     }
   }
 
@@ -181,6 +184,18 @@ export class Survey {
     }
     return kept;
   }
+}
+
+/** A decision about a call whose tool no attribute names, but the call's own classification. */
+function withTool(decided: Action, call: Action | undefined): Action {
+  const name = call?.constants?.["tool.name"];
+  if (name === undefined) return decided;
+  const from = call?.provenance?.["tool.name"];
+  return {
+    ...decided,
+    constants: { ...decided.constants, "tool.name": name },
+    ...(from === undefined ? {} : { provenance: { "tool.name": from } }),
+  };
 }
 
 /** Where an action was found, and what is known of that place. */

@@ -98,6 +98,36 @@ test("decisions in span events, by name or by attribute, each with an id of its 
   });
 });
 
+test("a decision about a call is named as the tool, unless it names itself", () => {
+  const outcome = { "spanseal.decision.outcome": "denied" };
+  const onEvent = (attributes: object, more: object): unknown => {
+    const events = [{ name: "spanseal.decision", attributes: { ...outcome, ...more } }];
+    const records = map([{ name: "tools/call wire", attributes: { ...attributes }, events }]);
+    return records.at(-1)!.body.action.name as unknown;
+  };
+  expect(onEvent(call, {})).toBe("refund");
+  expect(onEvent(call, { "gen_ai.tool.name": "refund_all" })).toBe("refund_all");
+  expect(onEvent(call, { "spanseal.action.name": "pay back" })).toBe("pay back");
+  expect(onEvent({ "gen_ai.operation.name": "chat" }, {})).toBe("tools/call wire");
+  // The span's name is where an MCP call without the attribute has its tool.
+  const mcp = map([
+    {
+      name: "tools/call wire",
+      attributes: { "mcp.method.name": "tools/call" },
+      events: [{ name: "spanseal.decision", attributes: outcome }],
+    },
+  ]);
+  expect(mcp[1]!.body).toMatchObject({
+    action: { type: "decision", name: "wire" },
+    tool: { name: "wire" },
+    provenance: { "tool.name": "span.name" },
+  });
+  const own = { ...call, ...outcome };
+  expect(map([{ attributes: own }])[1]!.body.action.name).toBe("refund");
+  const named = { ...own, "spanseal.action.name": "pay back" };
+  expect(map([{ attributes: named }])[1]!.body.action.name).toBe("pay back");
+});
+
 test("a decision on another span speaks for the call with its id", () => {
   const records = map([
     { attributes: call, id: 1 },

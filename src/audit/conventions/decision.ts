@@ -18,7 +18,7 @@
  * | `gen_ai.tool.call.arguments` | any | its arguments at the time |
  * | `gen_ai.agent.*`, `gen_ai.conversation.id`, `user.id`, `session.id` | string | as everywhere |
  * | `spanseal.actor.user.id`, `spanseal.actor.user.roles`, `spanseal.actor.on_behalf_of` | string, string[], string | where the general keys are taken |
- * | `spanseal.action.name` | string | what was decided, if it is no tool |
+ * | `spanseal.action.name` | string | what was decided; else it is the tool, also the one whose call the span is |
  * | `spanseal.action.outcome` | string | on any action: `success`, `failure`, `denied`, `cancelled`, `pending`, `partial`, `unknown` |
  * | `event.id` | string | on log records: the emitter's own id, by which repeats are known |
  *
@@ -66,7 +66,6 @@ const SCOPES: ReadonlySet<string> = new Set(["once", "session", "persistent", "u
 export const DECISION_OUTCOME: number = keyId("spanseal.decision.outcome");
 const BY = keyId("spanseal.decision.by");
 const SCOPE = keyId("spanseal.decision.scope");
-const TOOL_NAME = keyId("gen_ai.tool.name");
 
 /** What a decision means for the action that was decided. An allowed one has yet to happen. */
 export function outcomeOfDecision(outcome: string | undefined): Outcome | undefined {
@@ -113,7 +112,7 @@ export function decisionOf(view: View): Action {
   return {
     type: "decision",
     phase: "decision",
-    named: view.has(TOOL_NAME) ? "tool.name" : "action.name",
+    named: "tool.name",
     constants,
     outcome: outcomeOfDecision(outcome) ?? { status: "unknown" },
   };

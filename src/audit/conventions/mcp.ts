@@ -32,6 +32,7 @@ const METHODS: Readonly<Record<string, Action>> = {
   "elicitation/create": {
     type: "decision",
     phase: "main",
+    named: "tool.name",
     constants: {
       "decision.basis": "inferred",
       "decision.by": "human",
