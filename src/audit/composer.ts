@@ -1,5 +1,5 @@
 /** Fills a draft for one record, and writes the members that no attribute states. */
-import { canonicalize, type JsonValue } from "../bytes/canonical-json.ts";
+import { canonicalize } from "../bytes/canonical-json.ts";
 import { encodeUtf8 } from "../bytes/utf8.ts";
 import { ancestorsMax, itemBytesMax } from "../limits.ts";
 import { groupsMissing } from "./ancestry.ts";
@@ -14,9 +14,10 @@ import type { JsonWriter } from "./json-writer.ts";
 import { MEMBER, type MemberPath } from "./members.ts";
 import { outcomeOf } from "./outcome.ts";
 import { type RecordSource, writeBody } from "./record.ts";
-import type { Finding, ItemFindings, RedactedRequest } from "./redact/request.ts";
+import type { RedactedRequest } from "./redact/request.ts";
 import { isSentinel } from "./sentinels.ts";
-import { attributesOf, type PendingRecord, type Relation } from "./survey.ts";
+import { attributesOf, type PendingRecord } from "./survey.ts";
+import { findingsJson, phiJson, relationsJson } from "./trail.ts";
 import type { Attributes } from "./walk/attributes.ts";
 import { type Columns, STRING } from "./walk/columns.ts";
 import type { EventItem, Item } from "./walk/items.ts";
@@ -65,6 +66,8 @@ export class Composer implements RecordSource {
   readonly #authenticated: boolean;
   readonly #unobserved: Uint8Array;
   #record!: PendingRecord;
+  /** The item whose account of returned columns was written last. */
+  #accounted = -1;
 
   constructor(
     view: View,
@@ -291,9 +294,12 @@ export class Composer implements RecordSource {
       ...(own?.findings ?? []),
       ...(scopes.get(item.scope.ordinal) ?? []),
       ...(resources.get(item.scope.resource.ordinal) ?? []),
-    ].map(findingJson);
-    if (list.length > 0) draft.setJson("redaction", canonicalize(list));
-    if (own?.phi !== undefined) draft.setJson("data.phi", phiJson(own.phi));
+    ];
+    if (list.length > 0) draft.setJson("redaction", findingsJson(list));
+    // What was returned is counted once: for what the item is about, not for decisions on it too.
+    if (own?.phi === undefined || this.#accounted === item.ordinal) return;
+    this.#accounted = item.ordinal;
+    draft.setJson("data.phi", phiJson(own.phi));
   }
 
   #flags(record: PendingRecord): void {
@@ -370,24 +376,3 @@ const SPAN_SIGNAL = jsonBytes("span");
 const LOG_SIGNAL = jsonBytes("log");
 const AUTHENTICATED = jsonBytes("authenticated");
 const CLAIMED = jsonBytes("claimed");
-
-function relationsJson(relations: readonly Relation[]): string {
-  const sorted = relations.toSorted((a, b) =>
-    a.id === b.id ? (a.reason < b.reason ? -1 : 1) : a.id < b.id ? -1 : 1,
-  );
-  return canonicalize(sorted.map(({ id, reason }) => ({ id, reason })));
-}
-
-function findingJson({ rule, action, count, field }: Finding): JsonValue {
-  return { rule, action, count, field };
-}
-
-function phiJson(phi: NonNullable<ItemFindings["phi"]>): string {
-  return canonicalize({
-    columns: phi.columns,
-    columns_returned: phi.columnsReturned,
-    rows: phi.rows,
-    subject: phi.subject,
-    violations: phi.violations,
-  });
-}
