@@ -5,16 +5,19 @@
 import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import type { RedactionPolicy } from "../audit/redact/policy.ts";
+import { ForwardError } from "../forward/forward-error.ts";
 import { openForwarder } from "../forward/forwarder.ts";
 import type { Forwarder } from "../forward/forwarder.ts";
 import type { ForwarderOptions } from "../forward/options.ts";
 import { systemClock } from "../ledger/clock.ts";
+import type { ControlMembers } from "../ledger/control.ts";
 import { nodeFiles } from "../ledger/files.ts";
 import type { CommitFollower } from "../ledger/follower.ts";
 import type { KeyFolder, KeyRing } from "../ledger/keys.ts";
 import { openLedger } from "../ledger/ledger.ts";
 import type { KnownSize, Ledger } from "../ledger/ledger.ts";
 import { readRecord } from "../ledger/read.ts";
+import { controlTextCharsMax } from "../limits.ts";
 import { BucketError } from "../publish/bucket/bucket.ts";
 import type { Bucket } from "../publish/bucket/bucket.ts";
 import { directoryBucket } from "../publish/bucket/directory.ts";
@@ -86,6 +89,8 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     onStateChange: (state, reason) => {
       const level = state === "open" || state === "closed" ? "info" : "error";
       log[level]({ state, reason }, "the ledger's state changed");
+      // Not before: until then nothing can be written.
+      if (state === "open") void spool.recordFailure();
     },
     onCheckpointError: (error) => log.error({ error }, "no local checkpoint could be made"),
   });
@@ -165,10 +170,15 @@ async function openPublisherOf({ config, log, ledger, bucket }: Publishing): Pro
 
 /** The forwarder as the ledger's follower, opened only when the ledger is locked. */
 class SpoolOpening implements CommitFollower {
+  readonly #parts: SinkParts;
   readonly #options: ForwarderOptions | undefined;
+  /** Why a group could not be spooled, until the log says so. */
+  #failure: ForwardError | undefined;
+  #isFailing = false;
   forwarder: Forwarder | undefined;
 
   constructor(parts: SinkParts) {
+    this.#parts = parts;
     this.#options = forwarderOptions(parts);
   }
 
@@ -188,7 +198,34 @@ class SpoolOpening implements CommitFollower {
   }
 
   async stage(...staged: Parameters<CommitFollower["stage"]>): Promise<void> {
-    await this.forwarder?.stage(...staged);
+    try {
+      await this.forwarder?.stage(...staged);
+      this.#isFailing = false;
+    } catch (error) {
+      const isNews = !this.#isFailing && error instanceof ForwardError;
+      if (isNews && error.code === "spool_failed") {
+        // One record for all that fails until a write succeeds: senders come again and again.
+        this.#isFailing = true;
+        this.#failure = error;
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * The log was not touched by what failed here, so it has no trace of it; without this record
+   * nobody could tell later why senders were refused. Kept until it is durable.
+   */
+  async recordFailure(): Promise<void> {
+    const failure = this.#failure;
+    if (failure === undefined) return;
+    this.#failure = undefined;
+    try {
+      await this.#parts.appendControl({ kind: "storage_failed", members: failureOf(failure) });
+    } catch (error) {
+      this.#failure ??= failure;
+      this.#parts.log.warn({ error }, "a failure of the spool could not be recorded yet");
+    }
   }
 
   committed(size: number): void {
@@ -198,4 +235,10 @@ class SpoolOpening implements CommitFollower {
   async rollBack(group: number): Promise<void> {
     await this.forwarder?.rollBack(group);
   }
+}
+
+function failureOf({ message, cause }: ForwardError): ControlMembers["storage_failed"] {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown";
+  const reason = message.slice(0, controlTextCharsMax).toWellFormed();
+  return { code, operation: "spool", reason };
 }
