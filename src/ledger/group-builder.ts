@@ -21,7 +21,7 @@ import { GroupWriter } from "./group-writer.ts";
 import type { KeyRing } from "./keys.ts";
 import { LedgerError } from "./ledger-error.ts";
 import { countActions, countControl, type LedgerMemory } from "./memory.ts";
-import { DedupeWindow } from "./window.ts";
+import type { DedupeWindow } from "./window.ts";
 
 const idWords = 4;
 
@@ -30,7 +30,7 @@ export class GroupBuilder {
   readonly #memory: LedgerMemory;
   readonly chainsMax: number;
   /** New records of the group that is being built. */
-  #pending = new DedupeWindow(1024, 0);
+  #pending: DedupeWindow;
   #keys: KeyRing;
 
   constructor(memory: LedgerMemory, keys: KeyRing, chainsMax: number) {
@@ -38,6 +38,7 @@ export class GroupBuilder {
     this.#keys = keys;
     this.chainsMax = chainsMax;
     this.writer = new GroupWriter(memory.writer);
+    this.#pending = memory.window.another(1024);
   }
 
   useKeys(keys: KeyRing): void {
@@ -58,22 +59,20 @@ export class GroupBuilder {
     );
   }
 
-  /** Decides and writes the group's records; `writer` then holds their bytes. */
-  build(items: readonly Item[], time: bigint): Group {
-    const group: Group = { items, first: this.#memory.tree.size, time };
-    this.#deduplicate(items);
-    this.#stamp(group);
-    return group;
-  }
-
-  #deduplicate(items: readonly Item[]): void {
+  /**
+   * Decides which records are new. Answers the indexes of the durable records that new ones
+   * contradict: `stamp` names those by their MACs.
+   */
+  decide(items: readonly Item[]): number[] {
     const count = items.reduce((sum, item) => sum + itemCount(item), 0);
-    if (count > this.#pending.capacity) this.#pending = new DedupeWindow(2 * count, 0);
+    if (count > this.#pending.capacity) this.#pending = this.#pending.another(2 * count);
     else this.#pending.clear();
-    for (const item of items) if (item.type === "batch") this.#decideOutcomes(item);
+    const contradicted: number[] = [];
+    for (const item of items) if (item.type === "batch") this.#decideOutcomes(item, contradicted);
+    return contradicted;
   }
 
-  #decideOutcomes(item: BatchItem): void {
+  #decideOutcomes(item: BatchItem, contradicted: number[]): void {
     const { window } = this.#memory;
     const pending = this.#pending;
     const { idWords: ids, fingerprintWords: fingerprints, outcomes } = item;
@@ -85,15 +84,19 @@ export class GroupBuilder {
         outcomes[position] = repeat;
         continue;
       }
-      pending.add(ids, fingerprints, at);
+      pending.add(ids, fingerprints, at, pending.end);
       // The newest record of that id is the one that is contradicted.
       if (beside < -1) outcomes[position] = conflictWith(-2 - beside, true);
-      else outcomes[position] = earlier < -1 ? conflictWith(-2 - earlier, false) : fresh;
+      else if (earlier < -1) {
+        outcomes[position] = conflictWith(-2 - earlier, false);
+        contradicted.push(window.indexOf(-2 - earlier));
+      } else outcomes[position] = fresh;
     }
   }
 
-  #stamp(group: Group): void {
-    const { items } = group;
+  /** Writes the group's records; `writer` then holds their bytes. `macs` are by index. */
+  stamp(items: readonly Item[], time: bigint, macs: ReadonlyMap<number, string>): Group {
+    const group: Group = { items, first: this.#memory.tree.size, time };
     const { epoch } = this.#memory.counters;
     const epochKey = this.#epochKey(epoch);
     for (const item of items) if (item.type === "control") item.source = item.makeSource();
@@ -102,11 +105,12 @@ export class GroupBuilder {
     const frame = { group: group.first, time: group.time, keyName: keyName(epoch, epochKey) };
     this.writer.begin(frame, count, bytes);
     // Actions and control records count alike in the log, but only actions are in the window.
-    const actionMacs: ActionMacs = { macs: this.writer, recordOf: [] };
+    const earlier: EarlierMacs = { durable: macs, recordOf: [] };
     for (const item of items) {
       if (item.type === "control") this.#stampControl(item, epochKey);
-      else this.#stampBatch(item, epochKey, actionMacs);
+      else this.#stampBatch(item, epochKey, earlier);
     }
+    return group;
   }
 
   #epochKey(epoch: number): Uint8Array {
@@ -124,7 +128,7 @@ export class GroupBuilder {
     this.writer.add(chain, pen, { source: item.source!, position: 0, conflictOf: undefined });
   }
 
-  #stampBatch(item: BatchItem, epochKey: Uint8Array, actions: ActionMacs): void {
+  #stampBatch(item: BatchItem, epochKey: Uint8Array, earlier: EarlierMacs): void {
     const { writer } = this;
     const { chains, counters, tree } = this.#memory;
     const { batch, outcomes, source } = item;
@@ -136,9 +140,9 @@ export class GroupBuilder {
       const chain = this.#chainOf(item, batch.chainOf[position]!);
       chains.draft(chain);
       const pen = chains.penOf(chain, counters.epoch, epochKey);
-      const conflictOf = outcome === fresh ? undefined : this.#contradicted(outcome, actions);
+      const conflictOf = outcome === fresh ? undefined : this.#contradicted(outcome, earlier);
       if (conflictOf !== undefined) item.conflicts++;
-      actions.recordOf.push(writer.count);
+      earlier.recordOf.push(writer.count);
       writer.add(chain, pen, { source, position, conflictOf });
     }
     item.end = tree.size + writer.count;
@@ -148,11 +152,11 @@ export class GroupBuilder {
     return (item.chains[place] ??= this.#memory.chains.open(item.batch.chains[place]!));
   }
 
-  #contradicted(outcome: number, actions: ActionMacs): string {
+  #contradicted(outcome: number, earlier: EarlierMacs): string {
     const place = Math.floor(outcome / 2);
-    if (outcome % 2 === 0) return this.#memory.window.macAt(place);
-    const at = actions.recordOf[place]! * digestBytes;
-    return actions.macs.macs.toString("hex", at, at + digestBytes);
+    if (outcome % 2 === 0) return earlier.durable.get(this.#memory.window.indexOf(place))!;
+    const at = earlier.recordOf[place]! * digestBytes;
+    return this.writer.macs.toString("hex", at, at + digestBytes);
   }
 
   /** The group is durable: tips, tree, window and counters follow. */
@@ -179,8 +183,7 @@ export class GroupBuilder {
       const { outcomes, idWords: ids, fingerprintWords: fingerprints } = item;
       for (let position = 0; position < outcomes.length; position++) {
         if (outcomes[position] === repeat) continue;
-        const slot = window.add(ids, fingerprints, position * idWords);
-        window.setMac(slot, writer.macs, record * digestBytes);
+        window.add(ids, fingerprints, position * idWords, group.first + record);
         record++;
       }
       countActions(counters, item.end - item.first);
@@ -193,8 +196,10 @@ export class GroupBuilder {
   }
 }
 
-interface ActionMacs {
-  readonly macs: GroupWriter;
+/** MACs of records that new ones may contradict. */
+interface EarlierMacs {
+  /** By index. */
+  readonly durable: ReadonlyMap<number, string>;
   /** Per new action of the group: its place among the group's records. */
   readonly recordOf: number[];
 }

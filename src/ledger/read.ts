@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 
+import { LineFinder } from "./find-line.ts";
 import { FormatError } from "./format-error.ts";
 import { nodeFiles, type Files } from "./files.ts";
 import { LedgerError } from "./ledger-error.ts";
@@ -58,6 +59,13 @@ export async function readRecord(
   index: number,
   files: Files = nodeFiles,
 ): Promise<StoredRecord | undefined> {
+  const found = await new LineFinder(directory, files).find(index);
+  if (found !== undefined) {
+    const { segment, offset, line } = found;
+    const path = join(directory, "segments", segment);
+    return { ...parseStored(line, { path, offset }), segment, offset, lineBytes: line.length };
+  }
+  // Not where it should be: it is missing, or the log was damaged before it.
   for await (const record of readRecords(directory, { from: index, to: index + 1 }, files)) {
     return record;
   }

@@ -107,8 +107,8 @@ export class Replay {
     counters.lastTime = BigInt(line.time);
     counters.tip = line.mac;
     if (line.kind === "action") {
-      const slot = window.add(words(fromHex(line.id)), this.#fingerprintOf(line, parts.body), 0);
-      window.setMac(slot, this.#macs, 0);
+      const fingerprints = this.#fingerprintOf(line, parts.body);
+      window.add(words(fromHex(line.id)), fingerprints, 0, line.index);
       countActions(counters, 1);
     } else if (isControlKind(line.kind)) countControl(counters, line.kind, parts.body);
   }

@@ -38,6 +38,8 @@ export interface SequencerParts {
   readonly clock: LedgerClock;
   readonly follower: CommitFollower | undefined;
   readonly controls: ControlSource;
+  /** MACs of durable records as hexadecimal, by index. */
+  macsOf(indexes: readonly number[]): Promise<ReadonlyMap<number, string>>;
   onCommit(commit: CommitReport): void;
   onStateChange(state: SequencerState, reason: string | undefined): void;
   readonly retryMsMin?: number;
@@ -48,6 +50,8 @@ export interface CommitReport {
   readonly bytes: number;
   readonly milliseconds: number;
 }
+
+const noMacs: ReadonlyMap<number, string> = new Map();
 
 export class Sequencer {
   readonly #parts: SequencerParts;
@@ -153,7 +157,7 @@ export class Sequencer {
   }
 
   /**
-   * 1. Repeats are recognised; records get index, time, MAC, leaf and line. Memory only.
+   * 1. Repeats are recognised; records get index, time, MAC, leaf and line. Nothing is written.
    * 2. Followers make their copies durable: no record without its forward copy.
    * 3. The lines are written and synced, in one write.
    * 4. Memory follows what is durable.
@@ -165,7 +169,7 @@ export class Sequencer {
     const time = this.#parts.clock.now();
     const items = this.#withClockStep(this.#admit(taken));
     if (items.length === 0) return;
-    const group = this.#build(items, time);
+    const group = await this.#build(items, time);
     if (group === undefined) return;
     if (!(await this.#stage(group))) return;
     if (!(await this.#write(group))) return;
@@ -212,10 +216,12 @@ export class Sequencer {
     return items;
   }
 
-  #build(items: readonly Item[], time: bigint): Group | undefined {
+  async #build(items: readonly Item[], time: bigint): Promise<Group | undefined> {
     const { builder } = this.#parts;
     try {
-      return builder.build(items, time);
+      const contradicted = builder.decide(items);
+      const macs = contradicted.length > 0 ? await this.#parts.macsOf(contradicted) : noMacs;
+      return builder.stamp(items, time, macs);
     } catch (error) {
       builder.abandon();
       const cause = error instanceof Error ? error : new Error(String(error));
@@ -352,7 +358,7 @@ export class Sequencer {
 
   async #writeRecovered(failed: FailedGroup): Promise<boolean> {
     const { builder, clock, controls, segments } = this.#parts;
-    const group = this.#build([recoveredItem(controls, failed)], clock.now());
+    const group = await this.#build([recoveredItem(controls, failed)], clock.now());
     if (group === undefined) return false;
     try {
       const bytes = builder.writer.written();

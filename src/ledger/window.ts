@@ -1,19 +1,26 @@
 /**
- * The newest record ids with their fingerprints and MACs, packed: what a repeat is recognised by.
+ * The newest record ids with their fingerprints and indexes, packed: what a repeat is recognised by.
  * The window is a function of the log: the last `capacity` action records in log order, whatever
- * restarts lie between.
+ * restarts lie between. It takes memory as it fills.
  *
  * Ids come from senders and are not keyed, so buckets are chosen by a hash with a secret of this
- * process, entries of one bucket are linked in log order, and the number of entries of one id that
- * a lookup compares is bounded.
+ * process. A bucket names its newest entry, each entry an older one of its bucket. Nothing is
+ * unlinked: a link is followed only while it leads to an older entry, so one to a slot that was
+ * taken over ends the walk or passes entries of other buckets, which no id of this one equals.
  */
-import { digestBytes, fingerprintBytes, recordIdBytes } from "../audit/prepared-batch.ts";
+import { recordIdBytes } from "../audit/prepared-batch.ts";
 
-/** One entry: id, fingerprint, MAC of the record, which names it in `conflict_of`. */
-export const entryBytes: number = recordIdBytes + fingerprintBytes + digestBytes;
-const entryWords = entryBytes / 4;
-const macOffset = recordIdBytes + fingerprintBytes;
-const none = 0xffff_ffff;
+/** Of a fingerprint, which is keyed: nobody can make two bodies meet in so much. */
+const fingerprintBytesKept = 8;
+/** One entry as `copy` gives it: id, fingerprint, index as unsigned 64-bit big-endian. */
+export const entryBytes: number = recordIdBytes + fingerprintBytesKept + 8;
+
+/** An entry in memory: four words id, two words fingerprint, low word of its index, older slot. */
+const entryWordsBits = 3;
+const fingerprintAt = 4;
+const indexAt = 6;
+const olderAt = 7;
+const chunkEntriesMax = 16_384;
 /** Versions of one id that are told apart; a further one always counts as another conflict. */
 const versionsMax = 64;
 
@@ -21,28 +28,30 @@ export class DedupeWindow {
   readonly capacity: number;
   /** Position, in log order and without end, of the entry after the newest. */
   end = 0;
-  readonly #ring: Buffer;
-  readonly #words: Uint32Array;
-  readonly #heads: Uint32Array;
-  readonly #tails: Uint32Array;
-  readonly #next: Uint32Array;
+  readonly #chunks: Uint32Array[] = [];
+  readonly #chunkBits: number;
+  readonly #chunkMask: number;
+  /** Slot of each bucket's newest entry; the entry there may be another bucket's. */
+  readonly #newest: Uint32Array;
   readonly #secret: number;
-  readonly #mask: number;
   #count = 0;
+  /** Index of the newest entry. */
+  #lastIndex = 0;
+  #lastSlot = 0;
 
   /** `secret`: 32 random bits. */
   constructor(capacity: number, secret: number) {
     this.capacity = capacity;
     this.#secret = secret;
-    // Pages of a large array become resident as they are used, not before.
-    const memory = new ArrayBuffer(capacity * entryBytes);
-    this.#ring = Buffer.from(memory);
-    this.#words = new Uint32Array(memory);
-    const buckets = 2 ** Math.max(4, Math.ceil(Math.log2(capacity)));
-    this.#mask = buckets - 1;
-    this.#heads = new Uint32Array(buckets).fill(none);
-    this.#tails = new Uint32Array(buckets);
-    this.#next = new Uint32Array(capacity);
+    this.#chunkBits = Math.ceil(Math.log2(Math.min(capacity, chunkEntriesMax)));
+    this.#chunkMask = 2 ** this.#chunkBits - 1;
+    // Pages of an array of zeros become resident as they are used, not before.
+    this.#newest = new Uint32Array(2 ** Math.max(4, Math.ceil(Math.log2(capacity))));
+  }
+
+  /** An empty window of its own with the same secret. */
+  another(capacity: number): DedupeWindow {
+    return new DedupeWindow(capacity, this.#secret);
   }
 
   get count(): number {
@@ -50,108 +59,110 @@ export class DedupeWindow {
   }
 
   /**
-   * Looks up the id at `offset` of `ids`. Answers the slot of an entry with the same fingerprint
-   * (a repeat), else `-2 - slot` of the newest entry with that id (a conflict), else -1.
+   * Looks up the id at word `offset` of `ids`. Answers the slot of an entry with the same
+   * fingerprint (a repeat), else `-2 - slot` of the newest entry with that id (a conflict), else -1.
    */
   find(ids: Uint32Array, fingerprints: Uint32Array, offset: number): number {
-    const words = this.#words;
     let version = -1;
     let versions = 0;
-    let slot = this.#heads[this.#bucket(ids, offset)]!;
-    while (slot !== none && versions < versionsMax) {
-      const at = slot * entryWords;
+    let age = -1;
+    let slot = this.#newest[this.#bucket(ids, offset)]!;
+    for (;;) {
+      const olderAge = this.#ageOf(slot);
+      if (olderAge <= age || olderAge >= this.#count || versions === versionsMax) return version;
+      age = olderAge;
+      const words = this.#chunkOf(slot);
+      const at = this.#placeOf(slot);
       if (
         words[at] === ids[offset] &&
         words[at + 1] === ids[offset + 1] &&
         words[at + 2] === ids[offset + 2] &&
         words[at + 3] === ids[offset + 3]
       ) {
-        if (
-          words[at + 4] === fingerprints[offset] &&
-          words[at + 5] === fingerprints[offset + 1] &&
-          words[at + 6] === fingerprints[offset + 2] &&
-          words[at + 7] === fingerprints[offset + 3]
-        ) {
-          return slot;
-        }
-        version = -2 - slot;
+        const isSame =
+          words[at + fingerprintAt] === fingerprints[offset] &&
+          words[at + fingerprintAt + 1] === fingerprints[offset + 1];
+        if (isSame) return slot;
+        if (versions === 0) version = -2 - slot;
         versions++;
       }
-      slot = this.#next[slot]!;
+      slot = words[at + olderAt]!;
     }
-    return version;
   }
 
-  /** The MAC of the record in `slot` as hexadecimal. */
-  macAt(slot: number): string {
-    const start = slot * entryBytes + macOffset;
-    return this.#ring.toString("hex", start, start + digestBytes);
+  /** Index of the record in `slot`. The window never spans 2^32 records. */
+  indexOf(slot: number): number {
+    const low = this.#chunkOf(slot)[this.#placeOf(slot) + indexAt]!;
+    return this.#lastIndex - ((this.#lastIndex - low) >>> 0);
   }
 
-  /** Notes the MAC that stands at `offset` of `macs`. */
-  setMac(slot: number, macs: Buffer, offset: number): void {
-    macs.copy(this.#ring, slot * entryBytes + macOffset, offset, offset + digestBytes);
-  }
-
-  /** Adds the entry whose id and fingerprint stand at word `offset`; answers its slot. */
-  add(ids: Uint32Array, fingerprints: Uint32Array, offset: number): number {
-    const slot = this.#claim();
-    const at = slot * entryWords;
-    const words = this.#words;
-    for (let word = 0; word < 4; word++) {
-      words[at + word] = ids[offset + word]!;
-      words[at + 4 + word] = fingerprints[offset + word]!;
-    }
-    this.#link(slot);
-    return slot;
+  /** Adds the record `index` whose id and fingerprint stand at word `offset`. */
+  add(ids: Uint32Array, fingerprints: Uint32Array, offset: number, index: number): void {
+    const slot = this.end % this.capacity;
+    const words = this.#chunkOf(slot);
+    const at = this.#placeOf(slot);
+    for (let word = 0; word < fingerprintAt; word++) words[at + word] = ids[offset + word]!;
+    words[at + fingerprintAt] = fingerprints[offset]!;
+    words[at + fingerprintAt + 1] = fingerprints[offset + 1]!;
+    words[at + indexAt] = index;
+    const bucket = this.#bucket(ids, offset);
+    words[at + olderAt] = this.#newest[bucket]!;
+    this.#newest[bucket] = slot;
+    this.#lastSlot = slot;
+    this.#lastIndex = index;
+    this.end++;
+    if (this.#count < this.capacity) this.#count++;
   }
 
   /** Adds entries as `copy` gave them. */
   restore(entries: Uint8Array): void {
+    const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
+    const aligned = Uint8Array.from(entries);
+    const words = new Uint32Array(aligned.buffer);
+    const fingerprints = words.subarray(fingerprintAt);
     for (let start = 0; start < entries.length; start += entryBytes) {
-      const slot = this.#claim();
-      this.#ring.set(entries.subarray(start, start + entryBytes), slot * entryBytes);
-      this.#link(slot);
+      const index = view.getUint32(start + 24) * 2 ** 32 + view.getUint32(start + 28);
+      this.add(words, fingerprints, start / 4, index);
     }
   }
 
-  /** A copy of the entries at positions `[start, end)`, which must still be in the window. */
-  copy(start: number, end: number = this.end): Uint8Array {
-    const bytes = new Uint8Array((end - start) * entryBytes);
-    const first = (start % this.capacity) * entryBytes;
-    const beforeWrap = Math.min(bytes.length, this.#ring.length - first);
-    bytes.set(this.#ring.subarray(first, first + beforeWrap));
-    bytes.set(this.#ring.subarray(0, bytes.length - beforeWrap), beforeWrap);
+  /** A copy of the entries from position `start` on, which must still be in the window. */
+  copy(start: number): Uint8Array {
+    const bytes = Buffer.alloc((this.end - start) * entryBytes);
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+    for (let position = start; position < this.end; position++) {
+      const slot = position % this.capacity;
+      const chunk = this.#chunkOf(slot);
+      const at = this.#placeOf(slot);
+      const to = ((position - start) * entryBytes) / 4;
+      for (let word = 0; word < indexAt; word++) words[to + word] = chunk[at + word]!;
+      const index = this.indexOf(slot);
+      bytes.writeUInt32BE(Math.floor(index / 2 ** 32), (to + indexAt) * 4);
+      bytes.writeUInt32BE(index >>> 0, (to + indexAt + 1) * 4);
+    }
     return bytes;
   }
 
   /** Empties the window; the next entry takes position `end`. */
   clear(end: number = 0): void {
-    this.#heads.fill(none);
     this.#count = 0;
     this.end = end;
   }
 
-  #claim(): number {
-    const slot = this.end % this.capacity;
-    if (this.#count === this.capacity) this.#evict(slot);
-    this.#count++;
-    this.end++;
-    return slot;
+  /** How many entries are newer than the one in `slot`. */
+  #ageOf(slot: number): number {
+    const distance = this.#lastSlot - slot;
+    return distance < 0 ? distance + this.capacity : distance;
   }
 
-  #link(slot: number): void {
-    const bucket = this.#bucket(this.#words, slot * entryWords);
-    this.#next[slot] = none;
-    if (this.#heads[bucket] === none) this.#heads[bucket] = slot;
-    else this.#next[this.#tails[bucket]!] = slot;
-    this.#tails[bucket] = slot;
+  #chunkOf(slot: number): Uint32Array {
+    return (this.#chunks[slot >>> this.#chunkBits] ??= new Uint32Array(
+      (this.#chunkMask + 1) << entryWordsBits,
+    ));
   }
 
-  /** The oldest entry of all is the first of its bucket. */
-  #evict(slot: number): void {
-    this.#heads[this.#bucket(this.#words, slot * entryWords)] = this.#next[slot]!;
-    this.#count--;
+  #placeOf(slot: number): number {
+    return (slot & this.#chunkMask) << entryWordsBits;
   }
 
   #bucket(words: Uint32Array, at: number): number {
@@ -160,6 +171,6 @@ export class DedupeWindow {
       hash = Math.imul(hash ^ words[at + word]!, 0x9e37_79b1);
       hash ^= hash >>> 15;
     }
-    return (Math.imul(hash, 0x85eb_ca6b) >>> 7) & this.#mask;
+    return (Math.imul(hash, 0x85eb_ca6b) >>> 7) & (this.#newest.length - 1);
   }
 }

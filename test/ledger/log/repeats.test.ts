@@ -70,6 +70,37 @@ test("other content under the same id is appended and names the record it contra
   expect(contradicted).toEqual([undefined, nameOf(0), undefined, nameOf(2)]);
 });
 
+test("the record that is contradicted is named after a restart too, from any segment", async () => {
+  const place = await temporaryPlace();
+  const { keys } = place;
+  const bounds = { segmentBytesMax: 3000 };
+  const first = await open(place, { bounds });
+  for (let at = 0; at < 20; at++) await first.append(batch(keys, [{ name: `${at}`, text: "1" }]));
+  await first.close();
+  // From the state snapshot, then from the whole log.
+  for (const removed of ["none", "state"]) {
+    await rm(join(place.directory, removed), { recursive: true, force: true });
+    const ledger = await open(place, { bounds });
+    const names = ["19", "0", "7"];
+    const changed = batch(
+      keys,
+      names.map((name) => ({ name, text: removed })),
+    );
+    const newest = new Map<string, string>();
+    for (const { head, mac } of await recordsOnDisk(place.directory)) {
+      newest.set(toHex(head.id), toHex(mac));
+    }
+    const appended = await ledger.append(changed);
+    expect(appended).toMatchObject({ conflicts: 3 });
+    const { first: from, end: to } = appended;
+    const records = await recordsOnDisk(place.directory, { from, to });
+    const contradicted = records.map(({ head }) => toHex(head.conflictOf!));
+    expect(contradicted).toEqual(names.map((name) => newest.get(toHex(idOf(name)))));
+    await ledger.close();
+    await checkLog(place.directory, keys);
+  }
+});
+
 test("any interleaving of appends, checkpoints and restarts verifies and keeps one of each", async () => {
   const name = fc.constantFrom("a", "b", "c", "d", "e", "f", "g");
   const record = fc.record({ name, tenant: fc.constantFrom("north", "south") });

@@ -1,0 +1,182 @@
+/**
+ * Single records by index. Lines of a segment are in index order without gap, so a few small reads
+ * find any of them, however large the segment is.
+ */
+import { join } from "node:path";
+
+import { lineBytesMax, lineSearchBytes } from "../limits.ts";
+import type { Files } from "./files.ts";
+import { FormatError } from "./format-error.ts";
+import { LedgerError } from "./ledger-error.ts";
+import { scanLine } from "./line.ts";
+import { parseSegmentName, segmentName } from "./segment-name.ts";
+
+export interface FoundLine {
+  /** Name of the segment's file. */
+  readonly segment: string;
+  /** Where the line begins in it. */
+  readonly offset: number;
+  /** Without line feed. */
+  readonly line: Buffer;
+}
+
+/** Complete lines of one segment as they were read. */
+interface Block {
+  readonly segment: string;
+  readonly firstIndex: number;
+  readonly offset: number;
+  readonly bytes: Buffer;
+  readonly lines: readonly LineBounds[];
+}
+
+interface LineBounds {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The record's line lies in the bytes between, where those of `[low, high)` are expected. */
+interface Search {
+  readonly segment: string;
+  low: LineStart;
+  high: LineStart;
+  blockBytes: number;
+}
+
+interface LineStart {
+  readonly index: number;
+  readonly offset: number;
+}
+
+/** Finds the lines of a log as it is at the first call; neighbours share a read. */
+export class LineFinder {
+  readonly #folder: string;
+  readonly #files: Files;
+  #firsts: readonly number[] | undefined;
+  #block: Block | undefined;
+
+  constructor(directory: string, files: Files) {
+    this.#folder = join(directory, "segments");
+    this.#files = files;
+  }
+
+  /** The complete line of record `index`; undefined where it is not where it should be. */
+  async find(index: number): Promise<FoundLine | undefined> {
+    const known = this.#inBlock(index);
+    if (known !== undefined) return known;
+    const search = await this.#begin(index);
+    if (search === undefined) return undefined;
+    for (;;) {
+      const isOpen = await this.#narrow(search, index);
+      const found = this.#inBlock(index);
+      if (found !== undefined || !isOpen) return found;
+    }
+  }
+
+  async #begin(index: number): Promise<Search | undefined> {
+    this.#firsts ??= (await this.#files.list(this.#folder))
+      .map(parseSegmentName)
+      .filter((first) => first !== undefined);
+    const place = this.#firsts.findLastIndex((first) => first <= index);
+    const first = this.#firsts[place];
+    if (first === undefined) return undefined;
+    const segment = segmentName(first);
+    const offset = await this.#files.size(join(this.#folder, segment));
+    const high = { index: this.#firsts[place + 1] ?? index + 1, offset };
+    return { segment, low: { index: first, offset: 0 }, high, blockBytes: lineSearchBytes };
+  }
+
+  /** Reads one block between the bounds; false where the record cannot be in the segment. */
+  async #narrow(search: Search, index: number): Promise<boolean> {
+    const { segment, low, high } = search;
+    if (low.offset >= high.offset) return false;
+    const offset = guess(search, index);
+    const path = join(this.#folder, segment);
+    const wanted = Math.min(search.blockBytes, high.offset - offset);
+    const bytes = Buffer.from(await this.#files.readRange(path, offset, wanted));
+    const lines = linesOf(bytes, offset === low.offset);
+    const [first] = lines;
+    if (first === undefined) return widen(search, offset);
+    search.blockBytes = lineSearchBytes;
+    const firstIndex = indexOf(bytes, first);
+    if (firstIndex === undefined || firstIndex < low.index) return false;
+    this.#block = { segment, firstIndex, offset, bytes, lines };
+    const nextIndex = firstIndex + lines.length;
+    if (index < firstIndex) search.high = { index: firstIndex, offset: offset + first.start };
+    else search.low = { index: nextIndex, offset: offset + lines.at(-1)!.end + 1 };
+    return index < firstIndex || index >= nextIndex;
+  }
+
+  #inBlock(index: number): FoundLine | undefined {
+    const block = this.#block;
+    const bounds = block?.lines[index - block.firstIndex];
+    if (block === undefined || bounds === undefined) return undefined;
+    if (indexOf(block.bytes, bounds) !== index) return undefined;
+    const line = block.bytes.subarray(bounds.start, bounds.end);
+    return { segment: block.segment, offset: block.offset + bounds.start, line };
+  }
+}
+
+/** A little before the place where lines of equal length would put the record. */
+function guess({ low, high, blockBytes }: Search, index: number): number {
+  const share = (index - low.index) / (high.index - low.index);
+  const offset = low.offset + Math.floor(share * (high.offset - low.offset)) - (blockBytes >> 1);
+  return Math.max(low.offset, offset);
+}
+
+/** No line both begins and ends in the block: it is longer, or the last one, not yet written. */
+function widen(search: Search, offset: number): boolean {
+  const isAll = offset === search.low.offset && offset + search.blockBytes >= search.high.offset;
+  if (isAll || search.blockBytes > 2 * lineBytesMax) return false;
+  search.blockBytes *= 2;
+  return true;
+}
+
+const LINE_FEED = 0x0a;
+
+/** The complete lines; what comes before them is the end of another one. */
+function linesOf(bytes: Buffer, beginsWithLine: boolean): LineBounds[] {
+  const lines: LineBounds[] = [];
+  const before = beginsWithLine ? -1 : bytes.indexOf(LINE_FEED);
+  if (before < 0 && !beginsWithLine) return lines;
+  let start = before + 1;
+  for (let end = bytes.indexOf(LINE_FEED, start); end >= 0;) {
+    lines.push({ start, end });
+    start = end + 1;
+    end = bytes.indexOf(LINE_FEED, start);
+  }
+  return lines;
+}
+
+function indexOf(bytes: Buffer, { start, end }: LineBounds): number | undefined {
+  try {
+    return scanLine(bytes, start, end).index;
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * MACs of durable records as hexadecimal, by index.
+ *
+ * @throws LedgerError `unavailable` where one cannot be read.
+ */
+export async function readMacs(
+  directory: string,
+  indexes: readonly number[],
+  files: Files,
+): Promise<ReadonlyMap<number, string>> {
+  const finder = new LineFinder(directory, files);
+  const macs = new Map<number, string>();
+  for (const index of new Set(indexes.toSorted((left, right) => left - right))) {
+    const found = await finder.find(index);
+    if (found === undefined) {
+      throw new LedgerError(
+        "unavailable",
+        `record ${index}, which a new one contradicts, cannot be read: run "spanseal verify"`,
+      );
+    }
+    macs.set(index, scanLine(found.line, 0, found.line.length).mac);
+  }
+  return macs;
+}
