@@ -158,7 +158,7 @@ export class JsonWriter {
       const { bytes, at } = this;
       for (let digit = 8; digit >= 0; digit--) {
         const next = Math.floor(rest / 10);
-        bytes[at + digit] = 0x30 + rest - next * 10;
+        bytes[at + digit] = 0x30 + (rest - next * 10);
         rest = next;
       }
       this.at = at + 9;
@@ -174,7 +174,7 @@ export class JsonWriter {
     let rest = value;
     for (let digit = count - 1; digit >= 0; digit--) {
       const next = Math.floor(rest / 10);
-      bytes[at + digit] = 0x30 + rest - next * 10;
+      bytes[at + digit] = 0x30 + (rest - next * 10);
       rest = next;
     }
     this.at = at + count;
