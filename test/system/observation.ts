@@ -92,16 +92,18 @@ export async function readinessOf(sidecar: SidecarProcess): Promise<Readiness> {
   return { code: response.status, reasons: reasons.join("\n"), warnings: warnings.join("\n") };
 }
 
+/** Waits until `check` no longer throws. Long, for a busy machine: nothing here is about speed. */
+export function eventually<T>(check: () => T | Promise<T>): Promise<T> {
+  return vi.waitFor(check, { timeout: 20_000, interval: 20 });
+}
+
 /** Waits until /readyz answers with this status, and what it says. */
 export function readinessWith(sidecar: SidecarProcess, code: number): Promise<Readiness> {
-  return vi.waitFor(
-    async () => {
-      const readiness = await readinessOf(sidecar);
-      expect(readiness).toMatchObject({ code });
-      return readiness;
-    },
-    { timeout: 20_000, interval: 20 },
-  );
+  return eventually(async () => {
+    const readiness = await readinessOf(sidecar);
+    expect(readiness).toMatchObject({ code });
+    return readiness;
+  });
 }
 
 /** The samples of /metrics by name and labels. */

@@ -2,12 +2,13 @@
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import * as grpc from "@grpc/grpc-js";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { spanseal } from "../cli/command.ts";
 import { startHttpSink } from "../forward/http-sink-server.ts";
 import { startSidecar } from "../service/sidecar-process.ts";
 import type { SidecarProcess } from "../service/sidecar-process.ts";
 import {
+  eventually,
   expectVerified,
   ledgerOf,
   metricsOf,
@@ -52,7 +53,7 @@ test("the numbers of /metrics are those of the traffic", async () => {
   expect((await grpcOf(sidecar)("traces", Buffer.from("x"))).code).toBe(
     grpc.status.INVALID_ARGUMENT,
   );
-  await vi.waitFor(() => expect(sink.taken).toHaveLength(3));
+  await eventually(() => expect(sink.taken).toHaveLength(3));
   await spanseal(["publish", ...config], { cwd: sidecar.cwd });
   const { length } = await recordsOf(sidecar);
   const seen = await metricsOf(sidecar);
@@ -143,7 +144,7 @@ test("SIGTERM under load: what was in flight is finished, what was accepted is d
   const sidecar = await startSidecar();
   const senders = [1000, 2000, 3000].map((from) => sendUntilRefused(sidecar, from));
   const slow = await beginSlowly(sidecar, oneCall({ id: 1 }));
-  await vi.waitFor(async () => expect((await recordsOf(sidecar)).length).toBeGreaterThan(20));
+  await eventually(async () => expect((await recordsOf(sidecar)).length).toBeGreaterThan(20));
   const stopped = sidecar.stop();
   const draining = await readinessWith(sidecar, 503);
   expect(draining.reasons).toContain("shutting down");
@@ -176,7 +177,7 @@ test("a sender that never finishes does not hold the end up beyond 10 s", async 
     config: { exporters: { otlp_http: { endpoint: sink.url } } },
   });
   expect(await send(sidecar, oneCall({ id: 1 }))).toBe(200);
-  await vi.waitFor(() => expect(sink.arrived).toBe(1));
+  await eventually(() => expect(sink.arrived).toBe(1));
   const stuck = await beginSlowly(sidecar, oneCall({ id: 2 }));
   const started = performance.now();
   expect(await sidecar.stop()).toBe(0);
@@ -189,7 +190,7 @@ test("a sender that never finishes does not hold the end up beyond 10 s", async 
     cwd: sidecar.cwd,
     config: { exporters: { otlp_http: { endpoint: sink.url } } },
   });
-  await vi.waitFor(() => expect(sink.names).toEqual(["call 1"]));
+  await eventually(() => expect(sink.names).toEqual(["call 1"]));
   expect(again.stderr()).not.toContain("unclean");
   expect(await again.stop()).toBe(0);
 });

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import type { Signal } from "../../src/audit/otlp/schema.ts";
 import { spanseal } from "../cli/command.ts";
 import { startHttpSink } from "../forward/http-sink-server.ts";
@@ -15,6 +15,7 @@ import type { SidecarProcess } from "../service/sidecar-process.ts";
 import { encodeOtlp, encodeOtlpJson } from "../support/otlp-writer.ts";
 import type { Plain } from "../support/otlp-writer.ts";
 import {
+  eventually,
   expectVerified,
   filesBelow,
   ledgerOf,
@@ -165,10 +166,8 @@ test("no outbound socket is opened without a sink, from start to end", async () 
     expect((await postTo(sidecar, signal, body)).status).toBe(200);
     expect((await exportTo(signal, body)).code).toBe(grpcStatus.OK);
   }
-  await vi.waitFor(
-    async () =>
-      expect((await metricsOf(sidecar)).get("spanseal_published_records")).toBeGreaterThan(3),
-    { timeout: 10_000 },
+  await eventually(async () =>
+    expect((await metricsOf(sidecar)).get("spanseal_published_records")).toBeGreaterThan(3),
   );
   expect(await sidecar.stop()).toBe(0);
   expect(sidecar.stderr()).not.toContain("OUTBOUND");
@@ -180,7 +179,7 @@ test("the watch of the test before sees the sockets to a configured sink", async
   const config = { exporters: { otlp_http: { endpoint: sink.url } } };
   const sidecar = await startSidecar({ config, env: ambient });
   expect(await send(sidecar, oneCall({ id: 1 }))).toBe(200);
-  await vi.waitFor(() => expect(sink.names).toEqual(["call 1"]));
+  await eventually(() => expect(sink.names).toEqual(["call 1"]));
   expect(sidecar.stderr()).toContain("OUTBOUND tcp");
   expect(sidecar.stderr()).not.toMatch(/OUTBOUND (?:udp|dns)/);
   await sidecar.stop();
@@ -367,7 +366,7 @@ test("nothing of a person is left in any byte of any file, log, metric or answer
   const sidecar = await startSidecar({ config });
   await sendPlanted(sidecar);
   const answers = await sendBadRequests(sidecar);
-  await vi.waitFor(async () => expect(await recordsOf(sidecar, "sink_rejected")).toHaveLength(1));
+  await eventually(async () => expect(await recordsOf(sidecar, "sink_rejected")).toHaveLength(1));
   expect(leaks([{ path: "answers", bytes: Buffer.from(answers.join("\n")) }])).toEqual([]);
   await spanseal(["publish", "--config", "spanseal.yaml"], { cwd: sidecar.cwd });
   const everything = await everythingOf(sidecar);

@@ -1,6 +1,6 @@
 /** The operator's sink, from end to end: what it is sent, in which order, and what it may do. */
 import * as grpc from "@grpc/grpc-js";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import type { Signal } from "../../src/audit/otlp/schema.ts";
 import { spanseal } from "../cli/command.ts";
 import { startGrpcSink } from "../forward/grpc-sink-server.ts";
@@ -13,6 +13,7 @@ import type { SidecarProcess } from "../service/sidecar-process.ts";
 import { attributes, encodeOtlp } from "../support/otlp-writer.ts";
 import type { Plain } from "../support/otlp-writer.ts";
 import {
+  eventually,
   expectVerified,
   ledgerOf,
   metricsOf,
@@ -104,7 +105,7 @@ test("HTTP: three signals arrive redacted, spans with the id of their record", a
   for (const signal of signals) {
     expect((await postTo(sidecar, signal, sent[signal])).status).toBe(200);
   }
-  await vi.waitFor(() => expect(sink.taken).toHaveLength(3));
+  await eventually(() => expect(sink.taken).toHaveLength(3));
   for (const { path, signal, headers: got } of sink.taken) {
     expect(path).toBe(`/v1/${signal}`);
     expect(got).toMatchObject({ ...headers, "content-encoding": "gzip" });
@@ -130,7 +131,7 @@ test("gRPC: three signals arrive redacted, spans with the id of their record", a
   const received: Partial<Record<Signal, Buffer>> = {};
   for (const signal of signals) {
     expect((await grpcOf(sidecar)(signal, sent[signal])).code).toBe(grpc.status.OK);
-    await vi.waitFor(() => expect(sink.requests).toHaveLength(Object.keys(received).length + 1));
+    await eventually(() => expect(sink.requests).toHaveLength(Object.keys(received).length + 1));
     received[signal] = sink.requests.at(-1)!;
   }
   expect(sink.metadata.map((metadata) => metadata.get("x-tenant"))).toEqual(
@@ -162,7 +163,7 @@ test("redaction off: what came is forwarded, stamps apart, and a record says so"
   expect(await send(sidecar, body)).toBe(200);
   const logs = logRequest([personal]);
   expect((await postTo(sidecar, "logs", logs)).status).toBe(200);
-  await vi.waitFor(() => expect(sink.taken).toHaveLength(2));
+  await eventually(() => expect(sink.taken).toHaveLength(2));
   const ids = (await recordsOf(sidecar, "action")).map(({ id }) => id);
   expect(ids).toHaveLength(3);
   const stamped = mixedRequest((span) => attributes({ "spanseal.record.id": [ids[span - 1]] }));
@@ -182,7 +183,7 @@ test("redaction and stamps off: byte for byte what came", async () => {
   const sidecar = await startSidecar({ config });
   const body = mixedRequest();
   expect(await send(sidecar, body)).toBe(200);
-  await vi.waitFor(() => expect(sink.taken).toHaveLength(1));
+  await eventually(() => expect(sink.taken).toHaveLength(1));
   expect(sink.taken[0]!.bytes).toEqual(Buffer.from(body));
   expect(await recordsOf(sidecar, "action")).toHaveLength(3);
   expect(await recordsOf(sidecar, "redaction_off")).toHaveLength(1);
@@ -205,8 +206,8 @@ test("a rejection by the sink becomes a record, and the next request is sent", a
   const two = (id: number): Uint8Array =>
     traceRequest([toolCall({ id }), toolCall({ id: id + 1 })]);
   for (const id of [10, 20, 30, 40]) expect(await send(sidecar, two(id))).toBe(200);
-  await vi.waitFor(() => expect(sink.names).toEqual(["call 30", "call 31", "call 40", "call 41"]));
-  await vi.waitFor(async () => expect(await recordsOf(sidecar, "sink_rejected")).toHaveLength(3));
+  await eventually(() => expect(sink.names).toEqual(["call 30", "call 31", "call 40", "call 41"]));
+  await eventually(async () => expect(await recordsOf(sidecar, "sink_rejected")).toHaveLength(3));
   const rejected = await recordsOf(sidecar, "sink_rejected");
   const actions = await recordsOf(sidecar, "action");
   const about = (status: string, reason: RegExp, item_count: number, request: number): object => ({
@@ -242,7 +243,7 @@ test("a gRPC sink's INVALID_ARGUMENT becomes a record too", async () => {
   const otlp_grpc = { endpoint: sink.address, tls: { insecure: true } };
   const sidecar = await startSidecar({ config: { exporters: { otlp_grpc } } });
   for (const id of [1, 2]) expect(await send(sidecar, oneCall({ id }))).toBe(200);
-  await vi.waitFor(() => expect(sink.names).toEqual(["call 2"]));
+  await eventually(() => expect(sink.names).toEqual(["call 2"]));
   const [rejected] = await recordsOf(sidecar, "sink_rejected");
   expect(rejected!.body).toMatchObject({
     status: "INVALID_ARGUMENT",
@@ -266,7 +267,7 @@ test("401 holds one signal's queue, shows everywhere, and goes on when it is men
   // Recording goes on meanwhile: forwarding comes after it.
   expect(await send(sidecar, oneCall({ id: 4 }))).toBe(200);
   sink.otherwise = { status: 200 };
-  await vi.waitFor(() => expect(sink.names).toEqual(["call 1", "call 2", "call 3", "call 4"]));
+  await eventually(() => expect(sink.names).toEqual(["call 1", "call 2", "call 3", "call 4"]));
   await readinessWith(sidecar, 200);
   expect(await recordsOf(sidecar, "sink_rejected")).toEqual([]);
   expect(await sidecar.stop()).toBe(0);
@@ -287,14 +288,14 @@ test("a sink that is away and comes back gets everything in order", async () => 
   const sink = await openSink();
   const sidecar = await startSidecar({ config: httpTo(sink) });
   await sendCalls(sidecar, 5);
-  await vi.waitFor(() => expect(sink.names).toEqual(names(5)));
+  await eventually(() => expect(sink.names).toEqual(names(5)));
   await sink.close();
   await sendCalls(sidecar, 20, 5);
-  await vi.waitFor(async () =>
+  await eventually(async () =>
     expect((await readinessOf(sidecar)).warnings).toContain("forwarding of traces is retrying"),
   );
   const back = await openSink(sink.port);
-  await vi.waitFor(() => expect(back.names).toEqual(names(20, 5)), { timeout: 10_000 });
+  await eventually(() => expect(back.names).toEqual(names(20, 5)));
   expect((await readinessOf(sidecar)).warnings).toBe("");
   expect(await sidecar.stop()).toBe(0);
 });
@@ -304,7 +305,7 @@ test("a sink that stumbles gets each request at least once, in order", async () 
   sink.script = ["refuse", { status: 503 }, "half-response", { status: 429 }, { status: 502 }];
   const sidecar = await startSidecar({ config: httpTo(sink) });
   await sendCalls(sidecar, 10);
-  await vi.waitFor(() => expect(new Set(sink.names).size).toBe(10));
+  await eventually(() => expect(new Set(sink.names).size).toBe(10));
   expect([...new Set(sink.names)]).toEqual(names(10));
   expect(await recordsOf(sidecar, "sink_rejected")).toEqual([]);
   await sidecar.stop();
@@ -321,7 +322,7 @@ test.for(["SIGTERM", "SIGKILL"] as const)("a backlog outlives %s", async (signal
   await sidecar.stop(signal);
   const back = await openSink(sink.port);
   const again = await startSidecar({ cwd: sidecar.cwd, config });
-  await vi.waitFor(() => expect(back.taken).toHaveLength(11), { timeout: 10_000 });
+  await eventually(() => expect(back.taken).toHaveLength(11));
   const traces = back.taken.filter((request) => request.signal === "traces");
   expect(traces.flatMap((request) => request.names)).toEqual(names(10));
   expect(back.taken.find((request) => request.signal === "logs")!.bytes).toEqual(Buffer.from(logs));
@@ -350,8 +351,8 @@ test("a full spool refuses senders until there is room, and other signals go on"
   expect((await postTo(sidecar, "logs", logRequest(["a log"]))).status).toBe(200);
   expect(await recordsOf(sidecar, "action")).toHaveLength(1);
   sink.otherwise = { status: 200 };
-  await vi.waitFor(async () => expect(await send(sidecar, bulky(2))).toBe(200));
-  await vi.waitFor(() =>
+  await eventually(async () => expect(await send(sidecar, bulky(2))).toBe(200));
+  await eventually(() =>
     expect(sink.names.filter((name) => name.startsWith("call"))).toEqual(["call 1", "call 2"]),
   );
   expect(await sidecar.stop()).toBe(0);
@@ -363,17 +364,16 @@ test("on_full: suspend goes on recording, and records what was not forwarded", a
   const queue = { sending_queue: { queue_size: "1MiB", on_full: "suspend" } };
   const sidecar = await startSidecar({ config: httpTo(sink, queue) });
   for (const id of [1, 2, 3]) expect(await send(sidecar, bulky(id))).toBe(200);
-  await vi.waitFor(async () =>
+  await eventually(async () =>
     expect(await recordsOf(sidecar, "forwarding_suspended")).toHaveLength(1),
   );
   expect((await readinessOf(sidecar)).warnings).toContain("forwarding of traces is suspended");
   sink.otherwise = { status: 200 };
-  await vi.waitFor(
-    async () => expect(await recordsOf(sidecar, "forwarding_suspended")).toHaveLength(2),
-    { timeout: 10_000 },
+  await eventually(async () =>
+    expect(await recordsOf(sidecar, "forwarding_suspended")).toHaveLength(2),
   );
   expect(await send(sidecar, oneCall({ id: 4 }))).toBe(200);
-  await vi.waitFor(() => expect(sink.names).toEqual(["call 1", "call 4"]));
+  await eventually(() => expect(sink.names).toEqual(["call 1", "call 4"]));
   const actions = await recordsOf(sidecar, "action");
   expect(actions).toHaveLength(4);
   const [begin, end] = await recordsOf(sidecar, "forwarding_suspended");

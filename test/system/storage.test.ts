@@ -15,13 +15,14 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { spanseal } from "../cli/command.ts";
 import type { Ended } from "../cli/command.ts";
 import { startHttpSink } from "../forward/http-sink-server.ts";
 import { startSidecar, temporaryFolder } from "../service/sidecar-process.ts";
 import type { SidecarProcess, StartOptions } from "../service/sidecar-process.ts";
 import {
+  eventually,
   expectVerified,
   filesBelow,
   ledgerOf,
@@ -93,7 +94,7 @@ test.skipIf(noSmallDisk !== undefined).for([false, true])(
     fillDisk(filler);
     // The block that the last record is in may have room for some more.
     let extra = 900;
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(await send(sidecar, oneCall({ id: extra++ }))).toBe(503);
     });
     await expectRefused(sidecar, 800);
@@ -105,7 +106,7 @@ test.skipIf(noSmallDisk !== undefined).for([false, true])(
     await sendCalls(sidecar, 3, 3);
     const calls = await callsIn(ledgerOf(sidecar));
     expect(calls.filter((name) => name.length === "call 0".length)).toEqual(names(0, 6));
-    await vi.waitFor(() => expect(new Set(sink.names)).toEqual(new Set(withSink ? calls : [])));
+    await eventually(() => expect(new Set(sink.names)).toEqual(new Set(withSink ? calls : [])));
     // The spool is written before the log; the last block may have room for one of them.
     const kinds = withSink ? ["storage_failed", "recovered"] : ["recovered"];
     const failures = (await recordsOf(sidecar)).filter(({ kind }) => kinds.includes(kind));
@@ -131,7 +132,7 @@ test.skipIf(noSmallDisk !== undefined)(
     mountSmallDisk(spool, "1m");
     const sidecar = await startSidecar({ cwd, config });
     await sendCalls(sidecar, 0, 2);
-    await vi.waitFor(() => expect(sink.names).toEqual(names(0, 2)));
+    await eventually(() => expect(sink.names).toEqual(names(0, 2)));
     const filler = join(spool, "traces", "filler");
     fillDisk(filler);
     const bulky = oneCall({ id: 2, members: { "gen_ai.tool.call.result": "long ".repeat(9000) } });
@@ -142,7 +143,7 @@ test.skipIf(noSmallDisk !== undefined)(
     rmSync(filler);
     await readinessWith(sidecar, 200);
     expect(await send(sidecar, bulky)).toBe(200);
-    await vi.waitFor(() => expect(sink.names).toEqual(names(0, 3)));
+    await eventually(() => expect(sink.names).toEqual(names(0, 3)));
     const failed = await recordsOf(sidecar, "storage_failed");
     expect(failed.map(({ body }) => body)).toMatchObject([
       { code: "ENOSPC", operation: "spool", reason: expect.stringMatching(/ENOSPC/) as string },
@@ -333,13 +334,10 @@ test("an unreachable bucket holds nothing up, and gets every root when it is bac
   await spanseal(["publish", "--config", "spanseal.yaml"], { cwd });
   hideBucket(bucket);
   await sendCalls(sidecar, 3, 3);
-  await vi.waitFor(
-    async () => {
-      const { code, warnings } = await readinessOf(sidecar);
-      expect([code, warnings]).toEqual([200, expect.stringContaining("publishing is tried again")]);
-    },
-    { timeout: 10_000 },
-  );
+  await eventually(async () => {
+    const { code, warnings } = await readinessOf(sidecar);
+    expect([code, warnings]).toEqual([200, expect.stringContaining("publishing is tried again")]);
+  });
   const lagging = await metricsOf(sidecar);
   expect(lagging.get("spanseal_root_lag_records")).toBeGreaterThanOrEqual(3);
   expect(lagging.get("spanseal_root_lag_seconds")).toBeGreaterThan(0);
@@ -347,14 +345,11 @@ test("an unreachable bucket holds nothing up, and gets every root when it is bac
   expect([code, stderr]).toEqual([1, expect.stringContaining("bucket")]);
   bringBack(bucket);
   const published = lagging.get("spanseal_published_records")!;
-  await vi.waitFor(
-    async () => {
-      const metrics = await metricsOf(sidecar);
-      expect(metrics.get("spanseal_published_records")).toBeGreaterThan(published + 3);
-      expect((await readinessOf(sidecar)).warnings).toBe("");
-    },
-    { timeout: 20_000 },
-  );
+  await eventually(async () => {
+    const metrics = await metricsOf(sidecar);
+    expect(metrics.get("spanseal_published_records")).toBeGreaterThan(published + 3);
+    expect((await readinessOf(sidecar)).warnings).toBe("");
+  });
   expect(await sidecar.stop()).toBe(0);
   await expectVerified(cwd, "--bucket", bucket);
 });
@@ -371,12 +366,8 @@ test("a bucket that is away at the end gets the last root at the next start", as
   const again = await startSidecar({ cwd });
   expect(again.stderr()).toContain("the bucket cannot be asked");
   bringBack(bucket);
-  await vi.waitFor(
-    async () =>
-      expect((await metricsOf(again)).get("spanseal_published_records")).toBeGreaterThanOrEqual(
-        size,
-      ),
-    { timeout: 10_000 },
+  await eventually(async () =>
+    expect((await metricsOf(again)).get("spanseal_published_records")).toBeGreaterThanOrEqual(size),
   );
   const origin = readdirSync(join(bucket, "spanseal.local"))[0]!;
   const roots = readdirSync(join(bucket, "spanseal.local", origin, "checkpoints"));

@@ -1,6 +1,6 @@
 /** Whose record it is, and what of a tenant's data is left in it: names, declared columns, own rules. */
 import * as grpc from "@grpc/grpc-js";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { spanseal } from "../cli/command.ts";
 import { startHttpSink } from "../forward/http-sink-server.ts";
 import type { HttpSinkServer } from "../forward/http-sink-server.ts";
@@ -9,7 +9,7 @@ import { startSidecar } from "../service/sidecar-process.ts";
 import type { SidecarProcess } from "../service/sidecar-process.ts";
 import { attributes, encodeOtlp } from "../support/otlp-writer.ts";
 import type { Plain } from "../support/otlp-writer.ts";
-import { expectVerified, filesBelow, metricsOf, recordsOf } from "./observation.ts";
+import { eventually, expectVerified, filesBelow, metricsOf, recordsOf } from "./observation.ts";
 import {
   grpcOf,
   oneCall,
@@ -145,7 +145,7 @@ test("a request with a bad name is refused whole, and the name is not repeated",
   expect((await metricsOf(sidecar)).get(rejected)).toBe(badNames.length);
   // What follows is not held up, and is the first that the sink sees.
   expect(await send(sidecar, oneCall({ id: 99 }))).toBe(200);
-  await vi.waitFor(() => expect(sink.names).toEqual(["call 99"]));
+  await eventually(() => expect(sink.names).toEqual(["call 99"]));
   expect(await sidecar.stop()).toBe(0);
 });
 
@@ -233,7 +233,7 @@ test("declared columns are treated and counted, on the record and on the forward
   const exporters = { otlp_http: { endpoint: sink.url } };
   const sidecar = await startSidecar({ config: { phi, exporters } });
   expect(await send(sidecar, lookups(10, "acme"))).toBe(200);
-  await vi.waitFor(() => expect(sink.taken).toHaveLength(1));
+  await eventually(() => expect(sink.taken).toHaveLength(1));
   const [byTool, byQuery, unrelated] = await recordsOf(sidecar, "action");
   expect(byTool!.body).toMatchObject({
     tool: { name: "lookup_patient" },
@@ -337,7 +337,7 @@ test("own rules come before the packs, and a tokenised name is found by its plai
   expect(namesOf(found)).toEqual(["call 1", "call 2"]);
   const one = await query(sidecar, "--user", "BADGE-A1B2C3D4E5", "--tenant", "globex");
   expect(namesOf(one)).toEqual(["call 2"]);
-  await vi.waitFor(() => expect(sink.taken).toHaveLength(2));
+  await eventually(() => expect(sink.taken).toHaveLength(2));
   expect(sink.taken[0]!.bytes.includes(users[0]!)).toBe(true);
   expect(sink.taken[0]!.bytes.toString("latin1")).not.toMatch(/EMP-123456|BADGE-A1/);
   expect(await sidecar.stop()).toBe(0);
