@@ -136,18 +136,20 @@ function label(names: readonly string[], opened: number): Uint8Array {
   return new Uint8Array(Buffer.from(`,${objects.join("")}"${names.at(-1)!}":`, "latin1"));
 }
 
-export const MEMBERS: readonly Member[] = Object.entries<MemberType>(TYPES).map(([path, type], index) => {
-  const names = path.split(".");
-  const depth = names.length - 1;
-  return {
-    index,
-    path: path as MemberPath,
-    type,
-    outer: depth > 0 ? groupNumber(names.slice(0, 1)) : -1,
-    inner: depth > 1 ? groupNumber(names.slice(0, 2)) : -1,
-    labels: [label(names, 0), label(names, Math.min(1, depth)), label(names, depth)],
-  };
-});
+export const MEMBERS: readonly Member[] = Object.entries<MemberType>(TYPES).map(
+  ([path, type], index) => {
+    const names = path.split(".");
+    const depth = names.length - 1;
+    return {
+      index,
+      path: path as MemberPath,
+      type,
+      outer: depth > 0 ? groupNumber(names.slice(0, 1)) : -1,
+      inner: depth > 1 ? groupNumber(names.slice(0, 2)) : -1,
+      labels: [label(names, 0), label(names, Math.min(1, depth)), label(names, depth)],
+    };
+  },
+);
 
 /** The number of a member. */
 export const MEMBER: Readonly<Record<MemberPath, number>> = Object.fromEntries(

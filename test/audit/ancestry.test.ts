@@ -233,19 +233,20 @@ test("any graph of spans is mapped, each span the same with any number of others
   expect(() => fc.assert(property)).not.toThrow();
 });
 
-test("a long chain and many spans with one id take linear time", () => {
-  const many = 20_000;
+test("a long chain, and many spans with one id, take linear time", () => {
+  const many = 50_000;
   const chain = Array.from({ length: many }, (_, index) => ({
     id: index + 1,
     parent: index + 2,
-    attributes: { ...call, "gen_ai.turn.id": index % 2 === 0 ? "t" : "" },
+    attributes: { "gen_ai.turn.id": "" },
   }));
   const top = { id: many + 1, attributes: { ...run, ...clerk } };
-  const same = Array.from({ length: many }, () => ({ id: 1, attributes: { ...call, ...clerk } }));
-  const start = performance.now();
-  expect(map([...chain, top])).toHaveLength(many + 1);
-  expect(map([{ attributes: call, parent: 1 }, ...same])[0]!.body.actor.agent.name).toBe("clerk");
-  expect(performance.now() - start).toBeLessThan(10_000);
+  const below = first({ id: many + 2, attributes: call, parent: 1 }, ...chain, top);
+  expect(below.body.actor.agent.name).toBe("clerk");
+  const same = Array.from({ length: many }, () => ({ id: 1, attributes: clerk }));
+  expect(first({ id: 2, attributes: call, parent: 1 }, ...same).body.actor.agent.name).toBe(
+    "clerk",
+  );
 });
 
 test("a chain's name comes from the nearest ancestor before it comes from the trace", () => {

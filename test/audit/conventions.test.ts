@@ -281,6 +281,40 @@ test("data access: current and older database names", () => {
   expect(old.outcome.status).toBe("unknown");
 });
 
+test("retrieved documents are named by their ids and counted, however the list came", () => {
+  const documents = [{ id: "doc-1", score: 0.5, content: "text" }, { id: 2 }, { score: 1 }];
+  for (const sent of [documents, JSON.stringify(documents)]) {
+    const { data, outcome, ...body } = mapOne({
+      attributes: { "gen_ai.operation.name": "retrieval", "gen_ai.retrieval.documents": sent },
+    });
+    expect(data).toEqual({ kind: "vector", documents: ["doc-1", "2"], rows: 3 });
+    expect(outcome.status).toBe("success");
+    expect(body.attributes).toEqual({ "gen_ai.retrieval.documents": sent });
+    expect(body.provenance).toEqual({ "data.rows": "gen_ai.retrieval.documents" });
+  }
+  const plain = mapOne({
+    attributes: { "gen_ai.operation.name": "retrieval", "gen_ai.retrieval.documents": ["a", "b"] },
+  });
+  expect(plain.data).toEqual({ kind: "vector", documents: ["a", "b"] });
+  expect(plain.attributes).toBeUndefined();
+  const torn = mapOne({
+    attributes: { "gen_ai.operation.name": "retrieval", "gen_ai.retrieval.documents": '[{"id":"a' },
+  });
+  expect(torn.data.documents).toEqual(['[{"id":"a']);
+});
+
+test("workflows and prompts are called by their names", () => {
+  const workflow = {
+    "gen_ai.operation.name": "invoke_workflow",
+    "gen_ai.workflow.name": "Clinic help",
+  };
+  expect(mapOne({ attributes: workflow, name: "x" }).action.name).toBe("Clinic help");
+  const prompt = { "mcp.method.name": "prompts/get", "gen_ai.prompt.name": "triage" };
+  expect(mapOne({ attributes: prompt, name: "x" }).action.name).toBe("triage");
+  const plan = { "gen_ai.operation.name": "plan" };
+  expect(mapOne({ attributes: plan, name: "plan clerk" }).action.name).toBe("plan clerk");
+});
+
 const query = { attributes: { "db.system.name": "redis" }, trace: 5 };
 const agent = { attributes: { "gen_ai.operation.name": "invoke_agent" }, trace: 5 };
 

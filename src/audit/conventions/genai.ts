@@ -155,12 +155,22 @@ const TOOL_CALL_ID = keyId("gen_ai.tool.call.id");
  */
 export function classifyGenai(view: View): readonly Action[] {
   const operation = view.text(OPERATION);
-  if (operation !== undefined) return ACTIONS.get(operation) ?? NONE;
+  if (operation !== undefined) return named(view, ACTIONS.get(operation) ?? NONE);
   if (view.has(REQUEST_MODEL)) {
     return view.has(PROVIDER) || view.has(SYSTEM) ? INFERRED_MODEL_CALL : NONE;
   }
   const called = view.has(TOOL_ARGUMENTS) || view.has(TOOL_RESULT) || view.has(TOOL_CALL_ID);
   return view.has(TOOL_NAME) && called ? INFERRED_TOOL_CALL : NONE;
+}
+
+const WORKFLOW_NAME = keyId("gen_ai.workflow.name");
+
+/** A workflow's own name, which no other action on the way is called by. */
+function named(view: View, actions: readonly Action[]): readonly Action[] {
+  const [action] = actions;
+  if (action?.type !== "workflow" || !view.has(WORKFLOW_NAME)) return actions;
+  const name = view.text(WORKFLOW_NAME);
+  return name === undefined ? actions : [{ ...action, constants: { "action.name": name } }];
 }
 
 const MESSAGE_EVENTS = [

@@ -11,6 +11,7 @@ import { genaiSources } from "./genai.ts";
 
 const sources: Sources = {
   ...genaiSources,
+  "action.name": ["gen_ai.prompt.name"],
   "action.operation": ["mcp.method.name"],
   "data.resource": ["mcp.resource.uri"],
   "tool.server": ["", "mcp.server.name", "server.address"],
