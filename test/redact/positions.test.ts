@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { array, assert, constantFrom, property, string, stringMatching } from "fast-check";
 import { expect, test } from "vitest";
 import { redactRequest } from "../../src/audit/redact/request.ts";
 import type { Signal } from "../../src/audit/otlp/schema.ts";
@@ -30,19 +30,19 @@ const planted: readonly (readonly [string, string])[] = [
 ];
 
 /** Text around the value, of every length, so that lengths and tags beside it take every value. */
-const around = fc.string({
-  unit: fc.constantFrom(..." abcdefghijklmnopqrstuvwxyz,;"),
+const around = string({
+  unit: stringMatching(/^[ a-z,;]$/),
   maxLength: 130,
 });
 
 for (const signal of ["traces", "logs", "metrics"] as const) {
   test(`redaction finds every planted value in every string position of ${signal}`, () => {
-    fc.assert(
-      fc.property(
-        fc.constantFrom(...planted),
+    assert(
+      property(
+        constantFrom(...planted),
         around,
         around,
-        fc.array(fc.stringMatching(/^[a-z]{1,12}$/), { minLength: 4, maxLength: 4 }),
+        array(stringMatching(/^[a-z]{1,12}$/), { minLength: 4, maxLength: 4 }),
         ([value, what], before, after, words) => {
           let count = 0;
           const { value: tree, positions } = fullMessage(
@@ -56,8 +56,8 @@ for (const signal of ["traces", "logs", "metrics"] as const) {
             const bytes = encodeOtlp(messages[signal], full);
             const result = redactRequest(signal, bytes, policy);
             const masked = text.replace(value, `[REDACTED:${what}]`);
-            expect(Buffer.from(result.bytes).includes(value), path.join(".")).toBe(false);
-            expect(result.countsByClass, path.join(".")).toEqual({ [what]: 1 });
+            expect(Buffer.from(result.bytes).includes(value)).toBe(false);
+            expect({ path, counts: result.countsByClass }).toEqual({ path, counts: { [what]: 1 } });
             const expected = isBytes
               ? withAt(tree, path.slice(0, -1), { stringValue: masked })
               : withAt(tree, path, masked);
@@ -85,7 +85,7 @@ test("values at the very beginning and end of a text, whatever its length", () =
           resourceLogs: [{ scopeLogs: [{ logRecords: [record] }] }],
         });
         const result = redactRequest("logs", bytes, policy);
-        expect(result.countsByClass, `${text.length}: ${text.slice(0, 40)}`).toEqual({ [what]: 2 });
+        expect({ text, counts: result.countsByClass }).toEqual({ text, counts: { [what]: 2 } });
       }
     }
   }

@@ -91,7 +91,7 @@ test("rules hit whether their text has a literal to look for or not", () => {
   for (const pattern of [...patterns, "\\w+\\x2d\\d{6}", "EMP\\-\\d{6}", "E?M?P-\\d{6}"]) {
     const policy = policyOf({ packs: [], rules: [{ ...employee, pattern }] });
     const { countsByClass } = redactRequest("logs", request("by EMP-123456"), policy);
-    expect(countsByClass, pattern).toEqual({ employee_id: 1 });
+    expect({ pattern, countsByClass }).toEqual({ pattern, countsByClass: { employee_id: 1 } });
   }
 });
 

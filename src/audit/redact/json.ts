@@ -8,7 +8,7 @@ import type { JsonNode } from "./json-tree.ts";
 import { escapeJson, unescapeJson } from "./json-text.ts";
 import { withRules } from "./json-rules.ts";
 import { normalizeKey } from "./keys.ts";
-import { redactPlain, type Change, type Scene } from "./plain.ts";
+import { redactPlain, replaced, type Change, type Scene } from "./plain.ts";
 
 export interface JsonText {
   readonly bytes: Buffer;
@@ -188,16 +188,6 @@ function visitNumber(visit: Visit, { node, parent, place, keyBits }: Step): void
     text: /^-?\d+$/.test(result) ? result : `"${result}"`,
     drop: changes.some(({ drop }) => drop),
   });
-}
-
-function replaced(text: string, changes: readonly Change[]): string {
-  let result = "";
-  let from = 0;
-  for (const change of changes) {
-    result += text.slice(from, change.start) + change.text;
-    from = change.end;
-  }
-  return result + text.slice(from);
 }
 
 /** Keeps a change, or notes that the element is to be removed; a root's is the caller's to remove. */

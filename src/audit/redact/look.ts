@@ -130,6 +130,8 @@ function lookWord(bytes: Uint8Array, at: number, end: number): number {
       return lookK(bytes, at, end);
     case 0x63: // c
       return lookC(bytes, at);
+    case 0x73: // ssn
+      return has(bytes, at - 1, "ssn") ? bit.PERSON_WORD : 0;
     case 0x77: // w
       return lookW(bytes, at);
     case 0x6d: // m

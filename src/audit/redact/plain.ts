@@ -59,8 +59,25 @@ interface RawHit {
   readonly rank: number;
 }
 
-/** Changes of a text (one character per byte), in order and apart from each other. */
+/** A text in which masks uncover more than this is left as it is then: each round looks at it all. */
+const roundsMax = 4;
+
+/**
+ * Changes of a text (one character per byte), in order and apart from each other. A mask may leave a
+ * neighbour to be seen that touched the value, so the result is looked at again.
+ */
 export function redactPlain(text: string, scene: Scene): Change[] {
+  let changes = changesOnce(text, scene);
+  for (let round = 1; changes.length > 0 && round < roundsMax; round++) {
+    const after = changesOnce(replaced(text, changes), { ...scene, bits: EVERYTHING });
+    const more = beyond(after, changes);
+    if (more.length === 0) break;
+    changes = combined(changes, more);
+  }
+  return changes;
+}
+
+function changesOnce(text: string, scene: Scene): Change[] {
   const hits = hitsIn(text, scene, scene.bits);
   const view = viewOf(text);
   if (view !== undefined) {
@@ -72,6 +89,61 @@ export function redactPlain(text: string, scene: Scene): Change[] {
   if (hits.length === 0) return [];
   const shielded = shield(hits, text, scene.policy);
   return clusters(shielded).map((cluster) => changeFor(cluster, text, scene));
+}
+
+/** `text` with the changes made. */
+export function replaced(text: string, changes: readonly Change[]): string {
+  let result = "";
+  let from = 0;
+  for (const change of changes) {
+    result += text.slice(from, change.start) + change.text;
+    from = change.end;
+  }
+  return result + text.slice(from);
+}
+
+/** Those of `more` that reach out of what was put in: `47` for `47123` is meant to stay. */
+function beyond(more: readonly Change[], changes: readonly Change[]): Change[] {
+  let ahead = 0;
+  const put = changes.map(({ start, end, text }) => {
+    const bounds = { start: start + ahead, end: start + ahead + text.length };
+    ahead += text.length - (end - start);
+    return bounds;
+  });
+  let at = 0;
+  return more.filter(({ start, end }) => {
+    while (at < put.length && put[at]!.end < end) at++;
+    const last = put[at];
+    return last === undefined || start < last.start || end > last.end;
+  });
+}
+
+/** Changes of a text and those of its result as one list of changes of the text. */
+function combined(changes: readonly Change[], more: readonly Change[]): Change[] {
+  const result: Change[] = [];
+  // How far the result is ahead of the text after the changes so far.
+  let ahead = 0;
+  let at = 0;
+  for (const change of more) {
+    while (
+      at < changes.length &&
+      changes[at]!.start + ahead + changes[at]!.text.length <= change.start
+    ) {
+      const before = changes[at++]!;
+      ahead += before.text.length - (before.end - before.start);
+      result.push(before);
+    }
+    let start = change.start - ahead;
+    let end = change.end - ahead;
+    while (at < changes.length && changes[at]!.start + ahead < change.end) {
+      const inside = changes[at++]!;
+      start = Math.min(start, inside.start);
+      ahead += inside.text.length - (inside.end - inside.start);
+      end = Math.max(inside.end, change.end - ahead);
+    }
+    result.push({ ...change, start, end });
+  }
+  return [...result, ...changes.slice(at)];
 }
 
 function hitsIn(text: string, scene: Scene, bits: number): RawHit[] {

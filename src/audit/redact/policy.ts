@@ -110,6 +110,8 @@ function shieldOf(pepperId: string, classes: readonly string[]): RegExp {
   const literal = (text: string): string => text.replace(/[.-]/g, "\\$&");
   const names = [...new Set(classes)].toSorted((a, b) => b.length - a.length).map(literal);
   const what = `(?:${names.join("|")})`;
-  const token = `(?:tok|hash)_${what}_${literal(pepperId)}_[0-9a-f]{1,64}(?![0-9A-Za-z])`;
-  return new RegExp(`\\[REDACTED(?::${what})?\\]|\\b${token}`, "g");
+  const token = `(?:tok|hash)_${what}_${literal(pepperId)}_`;
+  // Whole tokens may touch their neighbours, cut ones must end for themselves.
+  const digits = "(?:[0-9a-f]{64}|[0-9a-f]{32}|[0-9a-f]{1,31}(?![0-9A-Za-z]))";
+  return new RegExp(`\\[REDACTED(?::${what})?\\]|${token}${digits}`, "g");
 }

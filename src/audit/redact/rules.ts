@@ -98,8 +98,10 @@ function matcherOf(pattern: RE2JS, keys: readonly string[] | undefined): Matcher
     if (keys !== undefined && !keys.includes(place.rawKey) && !keys.includes(place.attribute)) {
       return [];
     }
-    const input = NON_ASCII.test(text) ? MatcherInput.utf8(Buffer.from(text, "latin1")) : text;
-    const matcher = pattern.matcher(input);
+    const bytes = NON_ASCII.test(text) ? Buffer.from(text, "latin1") : undefined;
+    // Whether there is a match is told ten times as fast as where.
+    if (!pattern.test(bytes?.toString() ?? text)) return [];
+    const matcher = pattern.matcher(bytes === undefined ? text : MatcherInput.utf8(bytes));
     const hits: Hit[] = [];
     while (matcher.find()) {
       const start = matcher.start();

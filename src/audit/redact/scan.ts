@@ -38,6 +38,7 @@ const pairs: readonly (readonly [string, string])[] = [
   ["\x18\xef", high], // AnyValue.int_value, full-width forms
   ["!", bytesFrom(0, 0xff)], // AnyValue.double_value
   [letters, letters], // IBAN
+  ["sS", "nN"], // ssn
 ];
 pairs.forEach(([first, second], at) => {
   for (const byte of Buffer.from(first, "latin1")) firsts[byte] = firsts[byte]! | (1 << at);
@@ -178,18 +179,22 @@ function scanDigits(bytes: Uint8Array, start: number, end: number, found: Candid
 }
 
 /**
- * True where the digits are the beginning of an id in hexadecimal: no tag begins with c, d or f, and
- * hardly one with a or e is followed by more of the same.
+ * True where the digits are the beginning of an id in hexadecimal. The last digit and the letter
+ * after it may be tags; where neither can be one, the letter is enough, else six more of the same
+ * must follow, which times and lengths hardly spell.
  */
 function runsOn(bytes: Uint8Array, last: number): boolean {
   const next = bytes[last + 1] ?? 0;
   if (next < 0x61 || next > 0x66 || next === 0x62) return false;
-  if (next !== 0x61 && next !== 0x65) return true;
+  if (isNoTag(bytes[last]!) && isNoTag(next)) return true;
   for (let at = last + 2; at < last + 8; at++) {
     if (!isHex(bytes[at] ?? 0)) return false;
   }
   return true;
 }
+
+/** Wire types 3 and 4 (groups, which no message here has), 6 and 7 (which there are not). */
+const isNoTag = (byte: number): boolean => (byte & 7) === 3 || (byte & 7) === 4 || (byte & 6) === 6;
 
 /** Nine or ten digits in two groups are a number unless one has eight, as in `4-20250514`. */
 function isNumber(count: number, groups: number, longest: number): boolean {
@@ -216,12 +221,20 @@ function followsKey(bytes: Uint8Array, start: number): boolean {
  */
 function insideWord(bytes: Uint8Array, start: number): boolean {
   const letter = bytes[start - 1] ?? 0;
-  if (start < 3 || !isLetter(letter)) return false;
+  if (start < 3 || !isLetter(letter) || endsEscape(bytes, start)) return false;
   if (isWireTag(letter) && !holdsStructure(bytes, start + 1, bytes[start]!)) return false;
   const tag = bytes[start - 2]!;
   if (tag >= 0x80 || bytes[start - 3]! >= 0x80) return false;
   if (!isWireTag(tag)) return true;
   return (isLetter(tag) || isDigit(tag)) && holdsStructure(bytes, start, letter);
+}
+
+/** The letter may end `\n` or `\u4e2d`, which stand for a character of their own. */
+function endsEscape(bytes: Uint8Array, start: number): boolean {
+  for (let at = start - 2; at >= start - 6 && at >= 0; at--) {
+    if (bytes[at] === 0x5c) return true;
+  }
+  return false;
 }
 
 /** Wire type 2. */

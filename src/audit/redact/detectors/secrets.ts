@@ -13,7 +13,7 @@ const WORDS =
   "(?:access|auth|refresh|id|session|api|csrf|security|bot|bearer)[_. -]?token|token|credentials?)";
 
 const LEAD = new RegExp(
-  `(?:${WORDS})["'\`\\\\]{0,8}[ \\t]{0,4}(?::=|=>|=|:)[ \\t]{0,4}(["'\`\\\\]{0,8})`,
+  `(?:${WORDS})["'\`\\\\]{0,8}[ \\t]{0,4}(?::=|=>|=|:)[ \\t]{0,4}((?:\\\\{0,8}["'\`]){0,2})`,
   "gi",
 );
 const KEY = new RegExp(`(?:${WORDS.replaceAll("[_. -]", "_")})$`);
@@ -46,22 +46,27 @@ function findSecrets(text: string, place: Place): Hit[] {
   return hits;
 }
 
-/** To the closing quote, or to white space and what separates one value from the next. */
+/**
+ * To the closing quote, or to white space and what separates one value from the next; to a mask, so
+ * that what was redacted is not redacted again.
+ */
 function valueEnd(text: string, start: number, quotes: string): number {
   const quote = /["'`]/.exec(quotes)?.[0];
   let end = start;
   if (quote === undefined) {
-    while (end < text.length && !/[\s"'`,;&<>()[\]{}|]/.test(text[end]!)) end++;
+    while (end < text.length && !UNQUOTED_END.test(text[end]!) && text[end] !== blank) end++;
     return end;
   }
-  while (end < text.length && text[end] !== quote && text[end] !== "\n") end++;
+  while (end < text.length && text[end] !== quote && text[end] !== "\n" && text[end] !== blank)
+    end++;
   while (end > start && text[end - 1] === "\\") end--;
   return end;
 }
 
+const UNQUOTED_END = /[\s"'`,;&<>()[\]{}|]/;
+
 function isSecretKey(key: string, value: string): boolean {
-  if (AUTHORIZATION_KEY.test(key))
-    return value.length >= 4 && !isPlaceholder(value);
+  if (AUTHORIZATION_KEY.test(key)) return value.length >= 4 && !isPlaceholder(value);
   const match = KEY.exec(key);
   if (match === null || HARMLESS_BEFORE.test(key.slice(0, match.index))) return false;
   return isSecret(value, strengthOf(match), true);
