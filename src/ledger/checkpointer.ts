@@ -176,10 +176,25 @@ export class Checkpointer {
 
   async #saveState(capture: Capture): Promise<StateReference> {
     const { directory, files } = this.#parts;
+    await this.#removeUncovered();
     const names = await files.list(join(directory, "segments"));
     const bytes = capture.encodeState(segmentsDigest(names, capture.size));
     await files.replace(join(directory, "state", stateName(capture.size)), bytes, 0o600);
     return { size: capture.size, digest: sha256Hex(bytes) };
+  }
+
+  /** Of attempts that failed: a start takes several snapshots without checkpoint for a lost one. */
+  async #removeUncovered(): Promise<void> {
+    const covered = this.#latest?.size ?? 0;
+    for (const size of await this.#stateSizes()) {
+      if (size <= covered) continue;
+      await this.#parts.files.remove(join(this.#parts.directory, "state", stateName(size)));
+    }
+  }
+
+  async #stateSizes(): Promise<number[]> {
+    const names = await this.#parts.files.list(join(this.#parts.directory, "state"));
+    return names.map(parseStateName).filter((size) => size !== undefined);
   }
 
   async #saveCheckpoint(capture: Capture, sealIndex: number): Promise<LocalCheckpoint> {
@@ -216,8 +231,7 @@ export class Checkpointer {
     const windowStart = windowEnd - memory.window.capacity;
     this.#blocks = this.#blocks.filter((block) => block.windowEnd > windowStart);
     const kept = new Set(this.#blocks.map(({ size }) => size));
-    const names = await files.list(join(directory, "state"));
-    const sizes = names.map(parseStateName).filter((size) => size !== undefined);
+    const sizes = await this.#stateSizes();
     const old = sizes.toSorted((left, right) => right - left).slice(2);
     for (const size of old) {
       if (!kept.has(size)) await files.remove(join(directory, "state", stateName(size)));

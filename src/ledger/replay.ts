@@ -18,7 +18,7 @@ import type { Chain, ChainPen } from "./chains.ts";
 import { isControlKind } from "./control.ts";
 import { digestBytes } from "./digest.ts";
 import type { KeyRing } from "./keys.ts";
-import { LedgerError } from "./ledger-error.ts";
+import { LedgerError, reasonOf } from "./ledger-error.ts";
 import { scanLine, type ScannedLine } from "./line.ts";
 import { countActions, countControl, type LedgerMemory } from "./memory.ts";
 
@@ -45,7 +45,10 @@ export class Replay {
     this.#noteRoot();
   }
 
-  /** Takes the line `bytes[start, end)`, without line feed. @throws Error saying what is wrong. */
+  /**
+   * Takes the line `bytes[start, end)`, without line feed. @throws LedgerError where the ledger must
+   * not be opened, another Error where the line is none of this log.
+   */
   line(bytes: Buffer, start: number, end: number, place: Omit<LastGroup, "group">): void {
     const line = scanLine(bytes, start, end);
     this.#checkPlace(line);
@@ -59,9 +62,23 @@ export class Replay {
       this.#memory.chains.forget(chain);
       throw error;
     }
-    this.#apply(line, chain, { head, body });
+    this.#take(line, chain, { head, body });
     if (this.lastGroup?.group !== line.group) this.lastGroup = { group: line.group, ...place };
     this.#noteRoot();
+  }
+
+  /** It is this ledger's record: what cannot be made of it is no torn write to be set aside. */
+  #take(line: ScannedLine, chain: Chain, parts: { head: Buffer; body: Buffer }): void {
+    try {
+      this.#apply(line, chain, parts);
+    } catch (cause) {
+      throw new LedgerError(
+        "damaged",
+        `record ${line.index} (${line.kind}) is genuine but not understood (${reasonOf(cause)}): ` +
+          "another version of spanseal wrote it, start that one",
+        { cause },
+      );
+    }
   }
 
   #checkPlace(line: ScannedLine): void {

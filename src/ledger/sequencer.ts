@@ -283,7 +283,7 @@ export class Sequencer {
     this.#parts.builder.abandon();
     if (failed.cause instanceof LedgerError && failed.cause.code === "damaged") {
       this.stop(reasonOf(failed.cause));
-    } else {
+    } else if (this.#state !== "stopped") {
       this.#setState("recovering", `${reason}; trying again by itself`);
     }
     this.#rejectAll(group.items, reason);

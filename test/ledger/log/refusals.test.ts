@@ -1,13 +1,23 @@
 /** Directories that the ledger does not open, and what it says about each. */
 import { spawn } from "node:child_process";
-import { cp, mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { appendFile, cp, mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { once } from "node:events";
 import { expect, test } from "vitest";
 
+import {
+  bodyDigest,
+  deriveChainKey,
+  encodeHead,
+  encodeLine,
+  parseLine,
+  recordMac,
+  systemChain,
+} from "../../../src/ledger/chain.ts";
 import { nodeFiles } from "../../../src/ledger/files.ts";
 import { openKeys } from "../../../src/ledger/keys.ts";
 import { checkLog } from "../check-log.ts";
+import { FaultyFiles } from "./faulty-files.ts";
 import { batch, keyFolder, open, temporaryPlace, type TestPlace } from "./support.ts";
 
 const bounds = { segmentBytesMax: 3000 };
@@ -172,4 +182,51 @@ test("damaged state snapshots are made again from the log, forged ones are not b
   expect(await ledger.append(batch(place.keys, [{ name: "3" }]))).toMatchObject({ repeated: 1 });
   await ledger.close();
   await checkLog(place.directory, place.keys);
+});
+
+test("a record of its own that it does not understand is never taken for a torn one", async () => {
+  const place = await temporaryPlace();
+  const ledger = await open(place);
+  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  const copy = { ...place, directory: `${place.directory}-copy` };
+  await cp(place.directory, copy.directory, { recursive: true });
+  await ledger.close();
+  // As a later version might write it: authentic, with a member that this one does not know.
+  const [segment] = await segmentsOf(copy);
+  const before = await readFile(segment!);
+  const opened = parseLine(before.subarray(0, before.indexOf("\n")));
+  const body = Buffer.from(
+    Buffer.from(opened.body!).toString().replace('"mode":', '"lanes":2,"mode":'),
+  );
+  const head = encodeHead({
+    ...opened.head,
+    bodyDigest: bodyDigest(body),
+    group: 2,
+    index: 2,
+    previousMac: opened.mac,
+    sequence: 2,
+  });
+  const key = deriveChainKey(place.keys.chainKey(1)!, ledger.descriptorDigest, systemChain);
+  const line = encodeLine(head, recordMac(key, head), body);
+  await appendFile(segment!, line);
+  await expect(open(copy)).rejects.toMatchObject(refusal("damaged", /record 2.*version/));
+  expect(await readFile(segment!)).toEqual(Buffer.concat([before, line]));
+});
+
+test("checkpoints that could not be written are none that are missing", async () => {
+  const place = await temporaryPlace();
+  const files = new FaultyFiles();
+  const ledger = await open(place, { files });
+  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  for (const attempt of ["first", "second", "third"]) {
+    files.failNext(/^replace checkpoint/, "ENOSPC");
+    await expect(ledger.checkpoint(), attempt).rejects.toMatchObject({ code: "unavailable" });
+  }
+  const copy = { ...place, directory: `${place.directory}-killed` };
+  await cp(place.directory, copy.directory, { recursive: true });
+  await ledger.close();
+  const again = await open(copy);
+  expect(again.status().start.isClean).toBe(false);
+  await again.close();
+  await checkLog(copy.directory, place.keys);
 });

@@ -1,6 +1,6 @@
 /** A disk that fails while the ledger is in use, and a spool that does. */
-import { mkdir, readFile, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 
 import { nodeFiles, type Files } from "../../../src/ledger/files.ts";
@@ -21,10 +21,12 @@ class TestFollower implements CommitFollower {
   readonly calls: string[] = [];
   readonly staged = new Map<number, readonly StagedEntry[]>();
   forwarded: string[] = [];
+  beforeStage: (() => Promise<void>) | undefined;
   failing: "stage" | "rollBack" | "all" | undefined;
 
   async stage(group: number, entries: readonly StagedEntry[]): Promise<void> {
     this.calls.push(`stage ${group} ${entries.map(({ first, end }) => `${first}-${end}`).join()}`);
+    await this.beforeStage?.();
     this.staged.set(group, entries);
     if (this.failing === "stage" || this.failing === "all") throw new Error("ENOSPC: spool");
   }
@@ -126,6 +128,27 @@ test("what cannot be cut back stops the writer until a restart", async () => {
   expect(await again.append(batch(place.keys, [{ name: "a" }]))).toMatchObject({ repeated: 1 });
   await again.close();
   await checkLog(place.directory, place.keys);
+});
+
+test("a writer that was stopped is not opened again by a group that fails then", async () => {
+  const place = await temporaryPlace();
+  const files = new FaultyFiles();
+  const follower = new TestFollower();
+  const ledger = await open(place, { files, bounds, follower });
+  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  // A tile of another log is found while a group is being committed.
+  const tile = join(place.directory, "tile", "0", "000.p", "3");
+  await mkdir(dirname(tile), { recursive: true });
+  await writeFile(tile, "another log");
+  const sealed = ledger.checkpoint();
+  await until(() => ledger.size === 3);
+  follower.beforeStage = () => until(() => ledger.status().state === "stopped");
+  files.failNext(/^write segments/);
+  const failed = ledger.append(batch(place.keys, [{ name: "b" }]));
+  await expect(sealed).rejects.toThrow(/cannot make a local checkpoint/);
+  await expect(failed).rejects.toMatchObject({ code: "stopped" });
+  expect(ledger.status()).toMatchObject({ state: "stopped", reason: /another log/ });
+  await ledger.close();
 });
 
 test("a spool that cannot stage: refused, nothing logged, taken again later", async () => {
