@@ -75,7 +75,7 @@ export class SegmentWriter {
   /** On return the group is durable. After a rejection `cutBack` must come before anything else. */
   async append(group: GroupBytes): Promise<void> {
     if (this.#mustBegin || this.#isFull(group)) await this.#begin(group.firstIndex);
-    this.#file ??= await this.#files.openAppend(this.#path(), openMode);
+    this.#file ??= await reopenSegment(this.#files, this.#path());
     await this.#file.write(group.bytes, this.#bytes);
     await this.#file.sync();
     this.#bytes += group.bytes.length;

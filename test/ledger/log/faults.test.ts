@@ -51,7 +51,8 @@ async function retry<Result>(action: () => Promise<Result>): Promise<Result> {
 const names = ["a", "b", "c"];
 
 async function check(place: TestPlace, life: Life): Promise<void> {
-  const ledger = await open(place);
+  const files = new FaultyFiles();
+  const ledger = await open(place, { files });
   await ledger.append(batch(place.keys, [{ name: "last" }]));
   await ledger.close();
   await checkLog(place.directory, place.keys);

@@ -1,4 +1,6 @@
 /** A file layer that fails where it is told to, with the real files behind it. */
+import { stat } from "node:fs/promises";
+
 import { nodeFiles, type AppendFile, type Files } from "../../../src/ledger/files.ts";
 
 export type FaultMode =
@@ -17,6 +19,17 @@ export interface Fault {
   readonly code: string;
   /** How many operations from that one on fail. */
   readonly count?: number;
+}
+
+/** As the kernel answers everybody but root, who may run the tests. */
+async function denyReadOnly(path: string): Promise<void> {
+  const mode = await stat(path).then(
+    (found) => found.mode,
+    () => 0o200,
+  );
+  if ((mode & 0o200) !== 0) return;
+  const message = `EACCES: permission denied, open '${path}'`;
+  throw Object.assign(new Error(message), { code: "EACCES", syscall: "open" });
 }
 
 export class FaultyFiles implements Files {
@@ -85,6 +98,7 @@ export class FaultyFiles implements Files {
 
   async openAppend(path: string, mode: number): Promise<AppendFile> {
     const file = await this.#run(`openAppend ${short(path)}`, async () => {
+      await denyReadOnly(path);
       const opened = await nodeFiles.openAppend(path, mode);
       this.#handles.add(opened);
       return opened;

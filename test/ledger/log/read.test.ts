@@ -1,4 +1,4 @@
-import { appendFile, truncate, writeFile } from "node:fs/promises";
+import { appendFile, chmod, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
@@ -66,6 +66,8 @@ test("tolerates the incomplete last line of a running sidecar, and no other", as
   const names = await nodeFiles.list(folder);
   await appendFile(join(folder, names.at(-1)!), '{"head":{"body_');
   expect((await recordsOnDisk(place.directory)).length).toBe(all.length);
+  // Closed, and so read-only to all but root.
+  await chmod(join(folder, names[1]!), 0o600);
   await truncate(join(folder, names[1]!), 500);
   await expect(recordsOnDisk(place.directory)).rejects.toMatchObject({ code: "damaged" });
   await writeFile(join(folder, names[1]!), "{}\n");
