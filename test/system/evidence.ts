@@ -1,4 +1,5 @@
 /** What a real sidecar left behind: several tenants, segments, boots and signed roots, to be harmed. */
+import type { ChildProcess } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -39,6 +40,15 @@ async function sendLoad(endpoint: string, seed: number): Promise<void> {
 
 /** Two sessions, of two and three rounds, with a signed root in the middle of each. */
 export async function recordEvidence(): Promise<Evidence> {
+  const children: ChildProcess[] = [];
+  try {
+    return await record((child) => children.push(child));
+  } finally {
+    for (const child of children) child.kill("SIGKILL");
+  }
+}
+
+async function record(onSpawn: (child: ChildProcess) => void): Promise<Evidence> {
   const cwd = mkdtempSync(join(tmpdir(), "spanseal-evidence-"));
   const publish = () => spanseal(["publish", "--config", "spanseal.yaml"], { cwd });
   const data = join(cwd, "spanseal-data");
@@ -46,13 +56,13 @@ export async function recordEvidence(): Promise<Evidence> {
     cpSync(data, join(cwd, name), { recursive: true, filter: (path) => !path.endsWith(".sock") });
     return join(cwd, name);
   };
-  const first = await launchSidecar({ cwd, config });
+  const first = await launchSidecar({ cwd, config }, onSpawn);
   await sendLoad(first.ready.endpoints.http, 1);
   await publish();
   await sendLoad(first.ready.endpoints.http, 2);
   await first.stop();
   const older = keep("older");
-  const second = await launchSidecar({ cwd, config });
+  const second = await launchSidecar({ cwd, config }, onSpawn);
   await sendLoad(second.ready.endpoints.http, 3);
   await sendLoad(second.ready.endpoints.http, 4);
   await publish();
