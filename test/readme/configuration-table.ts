@@ -13,7 +13,7 @@ interface Node {
 
 /** Markdown, one row for each key that takes a value. */
 export function configurationTable(): string {
-  const rows = rowsOf(configJsonSchema() as Node, "");
+  const rows = rowsOf(configJsonSchema(), "");
   return ["| key | default | meaning |", "|---|---|---|", ...rows].join("\n");
 }
 
