@@ -138,3 +138,8 @@ export function filesBelow(folder: string): FileSeen[] {
       return [{ path, mode: status.mode & 0o777, isFolder, bytes }];
     });
 }
+
+/** The same of a sidecar that runs: looked at again where a file went away meanwhile. */
+export function filesWhileRunning(folder: string): Promise<FileSeen[]> {
+  return eventually(() => filesBelow(folder));
+}

@@ -18,6 +18,7 @@ import {
   eventually,
   expectVerified,
   filesBelow,
+  filesWhileRunning,
   ledgerOf,
   metricsOf,
   recordsOf,
@@ -349,7 +350,7 @@ async function everythingOf(
     ...told,
     { path: "status", bytes: Buffer.from(status.stdout + status.stderr) },
     { path: "stderr", bytes: Buffer.from(sidecar.stderr()) },
-    ...filesBelow(sidecar.cwd).filter(({ isFolder }) => !isFolder),
+    ...(await filesWhileRunning(sidecar.cwd)).filter(({ isFolder }) => !isFolder),
   ];
 }
 
@@ -390,7 +391,7 @@ test("nothing of a person is left in any byte of any file, log, metric or answer
 test("the search of the test before finds what is written when redaction is off", async () => {
   const sidecar = await startSidecar({ config: { redaction: { packs: [] } } });
   for (const body of plantedCalls()) expect(await send(sidecar, body)).toBe(200);
-  const found = leaks(filesBelow(sidecar.cwd));
+  const found = leaks(await filesWhileRunning(sidecar.cwd));
   for (const [, value] of planted) {
     expect(found).toContainEqual(expect.stringContaining(`: ${value} (`));
   }
