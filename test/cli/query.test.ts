@@ -65,10 +65,10 @@ test.concurrent.for<[string, string[], number[]]>([
   ["kind of actions", ["--kind", "action"], [2, 3, 4, 5, 6, 7, 8]],
   ["type", ["--type", "decision"], [6, 8]],
   ["tool", ["--tool", "charge_card"], [7]],
-  ["agent by name", ["--agent", "billing-clerk"], [2]],
-  ["agent by id", ["--agent", "agent-7"], [2]],
+  ["agent by name, with what it did", ["--agent", "billing-clerk"], [2, 3, 4, 5, 6]],
+  ["agent by id", ["--agent", "agent-7"], [2, 3, 4, 5, 6]],
   ["user in the clear", ["--user", "dr.miller"], [4]],
-  ["user that was tokenised, in each tenant", ["--user", "jane@example.com"], [2, 7]],
+  ["user that was tokenised, in each tenant", ["--user", "jane@example.com"], [2, 3, 5, 6, 7]],
   ["outcome of an action", ["--outcome", "failure"], [7]],
   ["outcome of a decision", ["--outcome", "denied"], [5, 6]],
   ["outcome pending", ["--outcome", "pending"], [8]],
@@ -89,7 +89,7 @@ test.concurrent.for<[string, string[], number[]]>([
 test("the value that was tokenised is found by the plain one and by its token", async () => {
   const token = recorded.find("agent_run").body.actor.user.id as string;
   expect(token).toMatch(/^tok_email_/);
-  expect(indexes(await recorded.rows("query", "--user", token))).toEqual([2]);
+  expect(indexes(await recorded.rows("query", "--user", token))).toEqual([2, 3, 5, 6]);
 });
 
 test("a time that was printed is a bound: from it on, and before it", async () => {
@@ -114,7 +114,8 @@ test("the table has a header and aligned columns, and says where it leaves somet
   expect(rows).toHaveLength(2);
   expect(rows[1]!.split(/ {2,}/)).toEqual(
     ["6", `${time.slice(0, 23)}Z`, "north", "decision"].concat([
-      "execute_tool delete_record",
+      "billing-clerk",
+      "delete_record",
       "denied",
       id,
     ]),

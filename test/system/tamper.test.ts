@@ -9,7 +9,7 @@ import { spanseal } from "../cli/command.ts";
 import { recordLedger } from "../cli/recorded.ts";
 import type { Recorded } from "../cli/recorded.ts";
 import { startSidecar } from "../service/sidecar-process.ts";
-import { brief, changeByte, Copy, overwrite, recordEvidence } from "./evidence.ts";
+import { brief, changeByte, changeLetter, Copy, overwrite, recordEvidence } from "./evidence.ts";
 import type { Evidence, Verdicts } from "./evidence.ts";
 
 let evidence: Evidence;
@@ -373,7 +373,7 @@ test("one changed byte of a signed root: in the ledger, in the bucket, and of an
   ];
   for (const [store, path, byte, what] of cases) {
     const copy = new Copy(evidence);
-    changeByte(join(copy[store], path), byte);
+    changeLetter(join(copy[store], path), byte);
     const file = store === "bucket" ? `bucket/${path}` : path;
     expect(await judge(copy)).toEqual(broken([`${what} ${file} -`]));
   }
