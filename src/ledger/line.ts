@@ -4,8 +4,12 @@
  */
 import { isCanonicalObject } from "../bytes/canonical-scan.ts";
 import { fromHex, toHex } from "../bytes/hex.ts";
-import { bodyDepthMax, chainNameCharsMax, lineBytesMax } from "../limits.ts";
+import { recordIdBytes } from "../audit/prepared-batch.ts";
+import { bodyDepthMax, lineBytesMax } from "../limits.ts";
+import { instanceBytes } from "./descriptor.ts";
+import { digestBytes } from "./digest.ts";
 import { FormatError } from "./format-error.ts";
+import { LineCursor, part } from "./line-cursor.ts";
 
 export interface Head {
   readonly bodyDigest: Uint8Array;
@@ -127,31 +131,29 @@ export function isCanonicalBody(bytes: Buffer, line: ScannedLine): boolean {
   return isCanonicalObject(bytes, { start: line.bodyStart, end: line.bodyEnd }, bodyDepthMax);
 }
 
-/** The template, part by part: what the part is called in messages, and its pattern. */
-const TEMPLATE: readonly (readonly [string, string])[] = [
-  ["the start of a line", '\\{"head":\\{'],
-  ["body_digest", '"body_digest":"([0-9a-f]{64})",'],
-  ["conflict_of", '(?:"conflict_of":"([0-9a-f]{64})",)?'],
-  ["group", '"group":(0|[1-9][0-9]{0,15}),'],
-  ["id", '"id":"([0-9a-f]{32})",'],
-  ["index", '"index":(0|[1-9][0-9]{0,15}),'],
-  ["key", '"key":"([1-9][0-9]{0,14}:[0-9a-f]{8})",'],
-  ["kind", '"kind":"([a-z_]{1,32})",'],
-  ["namespace", `"namespace":"((?! )[ !#-[\\]-~]{1,${chainNameCharsMax}}(?<! ))",`],
-  ["previous_mac", '"previous_mac":"([0-9a-f]{64})",'],
-  ["sequence", '"sequence":([1-9][0-9]{0,15}),'],
-  ["tenant", `"tenant":"((?! )[ !#-[\\]-~]{1,${chainNameCharsMax}}(?<! ))",`],
-  ["time", '"time":"(0|[1-9][0-9]{0,19})",'],
-  ["version 1", '"version":1,'],
-  ["writer", '"writer":"([0-9a-f]{32})"\\}'],
-  ["mac", ',"mac":"([0-9a-f]{64})"'],
-  ["a body or the end of the line", '(,"body":(?=\\{)|\\}$)'],
-];
-const LINE = new RegExp(`^${TEMPLATE.map(([, pattern]) => pattern).join("")}`);
-/** Enough characters for the longest head and MAC, whatever the body. */
-const templateCharsMax = 1024;
-/** `,"mac":"` … `"` between head and what follows the MAC. */
-const macPartChars = MAC_START.length + 64 + 1;
+/** The template; each part is the fixed text before a value. */
+const PART = {
+  bodyDigest: part("body_digest", `${LINE_START}{"body_digest":"`),
+  conflictOf: part("conflict_of", '","conflict_of":"'),
+  group: part("group", '","group":'),
+  id: part("id", ',"id":"'),
+  index: part("index", '","index":'),
+  key: part("key", ',"key":"'),
+  kind: part("kind", '","kind":"'),
+  namespace: part("namespace", '","namespace":"'),
+  previousMac: part("previous_mac", '","previous_mac":"'),
+  sequence: part("sequence", '","sequence":'),
+  tenant: part("tenant", ',"tenant":"'),
+  time: part("time", '","time":"'),
+  writer: part("version 1 and writer", '","version":1,"writer":"'),
+  mac: part("mac", `"}${MAC_START}`, "bad_line"),
+  body: part("a body", BODY_START),
+  end: part("a body or the end of the line", '"}', "bad_line"),
+};
+const CLOSE = 0x7d;
+const OPEN = 0x7b;
+const macDigits = 2 * digestBytes;
+const cursor = new LineCursor();
 
 /**
  * Matches head, MAC and the frame of the body in `bytes[start, end)`; the body itself is not looked
@@ -163,57 +165,46 @@ export function scanLine(bytes: Buffer, start: number, end: number): ScannedLine
   if (end - start > lineBytesMax) {
     throw new FormatError("bad_line", `line of ${end - start} bytes, at most ${lineBytesMax}`);
   }
-  // All of the template is ASCII, so one byte is one character as far as it goes.
-  const text = bytes.toString("latin1", start, Math.min(end, start + templateCharsMax));
-  const match = LINE.exec(text);
-  if (match === null) throw mismatch(text);
-  const matched = match[0].length;
-  const tail = match[15]!;
-  const hasBody = tail !== "}";
-  if (hasBody ? bytes[end - 1] !== CLOSE || bytes[end - 2] !== CLOSE : matched !== end - start) {
-    throw new FormatError("bad_line", "expected the line to end with its body");
-  }
+  cursor.begin(bytes, start, end);
+  // In the order of the line: each step begins where the one before it ended.
   return {
     headStart: start + LINE_START.length,
-    headEnd: start + matched - tail.length - macPartChars,
-    bodyStart: hasBody ? start + matched : -1,
-    bodyEnd: hasBody ? end - 1 : -1,
-    bodyDigest: match[1]!,
-    conflictOf: match[2],
-    group: integer(match[3]!, "group"),
-    id: match[4]!,
-    index: integer(match[5]!, "index"),
-    key: match[6]!,
-    kind: match[7]!,
-    namespace: match[8]!,
-    previousMac: match[9]!,
-    sequence: integer(match[10]!, "sequence"),
-    tenant: match[11]!,
-    time: match[12]!,
-    writer: match[13]!,
-    mac: match[14]!,
+    bodyDigest: cursor.hex(PART.bodyDigest, macDigits),
+    conflictOf: cursor.sees(PART.conflictOf) ? cursor.hex(PART.conflictOf, macDigits) : undefined,
+    group: cursor.integer(PART.group),
+    id: cursor.hex(PART.id, 2 * recordIdBytes),
+    index: cursor.integer(PART.index),
+    key: cursor.keyName(PART.key),
+    kind: cursor.kind(PART.kind),
+    namespace: cursor.chainName(PART.namespace),
+    previousMac: cursor.hex(PART.previousMac, macDigits),
+    sequence: sequenceOf(),
+    tenant: cursor.chainName(PART.tenant),
+    time: cursor.time(PART.time),
+    writer: cursor.hex(PART.writer, 2 * instanceBytes),
+    mac: cursor.hex(PART.mac, macDigits),
+    headEnd: cursor.at - macDigits - MAC_START.length,
+    bodyStart: bodyStartOf(bytes, end),
+    bodyEnd: cursor.at < end ? end - 1 : -1,
   };
 }
 
-const CLOSE = 0x7d;
-
-function integer(text: string, member: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value)) return value;
-  throw new FormatError("bad_head", `${member} is not below 2^53`);
+function sequenceOf(): number {
+  const sequence = cursor.integer(PART.sequence);
+  if (sequence > 0) return sequence;
+  throw new FormatError("bad_head", "sequence is 0, the first is 1");
 }
 
-/** The first part of the template that does not match, and where. */
-function mismatch(text: string): FormatError {
-  let at = 0;
-  for (const [name, pattern] of TEMPLATE) {
-    const part = new RegExp(pattern, "y");
-    part.lastIndex = at;
-    if (!part.test(text)) {
-      const code = at < LINE_START.length || name === "mac" ? "bad_line" : "bad_head";
-      return new FormatError(code, `expected ${name} at byte ${at} of the line`);
-    }
-    at = part.lastIndex;
+/** Where the body begins; -1 where the line ends without one. */
+function bodyStartOf(bytes: Buffer, end: number): number {
+  if (!cursor.sees(PART.body)) {
+    cursor.expect(PART.end);
+    if (cursor.at === end) return -1;
+  } else {
+    cursor.expect(PART.body);
+    const isFramed =
+      bytes[cursor.at] === OPEN && bytes[end - 1] === CLOSE && bytes[end - 2] === CLOSE;
+    if (isFramed) return cursor.at;
   }
-  return new FormatError("bad_line", "the line does not match its template");
+  throw new FormatError("bad_line", "expected the line to end with its body");
 }

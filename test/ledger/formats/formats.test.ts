@@ -16,6 +16,7 @@ import {
 import { encodeCheckpointBody, parseCheckpointBody } from "../../../src/ledger/checkpoint.ts";
 import { encodeDescriptor, parseDescriptor } from "../../../src/ledger/descriptor.ts";
 import { FormatError } from "../../../src/ledger/format-error.ts";
+import { scanLine } from "../../../src/ledger/line.ts";
 import {
   ed25519Signer,
   encodeNote,
@@ -163,12 +164,37 @@ test.each([
     (line: string) => line.replace('{"a":1,"b":2}', '{"b":2,"a":1}'),
   ],
   ["a body with a member twice", (line: string) => line.replace('{"a":1,"b":2}', '{"a":1,"a":2}')],
+  ["a name that ends with a space", (line: string) => line.replace('","previous', ' ","previous')],
+  ["a name that begins with a space", (line: string) => line.replace('"tenant":"', '"tenant":" ')],
+  [
+    "a name of 129 characters",
+    (line: string) => line.replace(/"tenant":"[^"]+/, `"tenant":"${"t".repeat(129)}`),
+  ],
+  ["no name", (line: string) => line.replace(/"tenant":"[^"]+/, '"tenant":"')],
+  ["no kind", (line: string) => line.replace(/"kind":"[^"]+/, '"kind":"')],
+  ["epoch 0", (line: string) => line.replace(/"key":"\d+/, '"key":"0')],
+  [
+    "a time of 21 digits",
+    (line: string) => line.replace(/"time":"\d+/, `"time":"${"1".repeat(21)}`),
+  ],
   ["an escape in a name", (line: string) => line.replace('"tenant":"', '"tenant":"\\u0041')],
 ])("lines: %s is refused", (_, change) => {
   const text = `{"head":${encodeHead(fc.sample(head, { numRuns: 1, seed: 5 })[0]!)},"mac":"${"aa".repeat(32)}","body":{"a":1,"b":2}}`;
   expect(() => parseLine(Buffer.from(text))).not.toThrow();
   expect(change(text)).not.toBe(text);
   expect(() => parseLine(Buffer.from(change(text)))).toThrow(FormatError);
+});
+
+test("lines: no part of a line is one, wherever it lies in the bytes", () => {
+  const text = `{"head":${encodeHead(fc.sample(head, { numRuns: 1, seed: 5 })[0]!)},"mac":"${"aa".repeat(32)}","body":{"a":1}}`;
+  // What follows in the chunk would make it whole.
+  const bytes = Buffer.from(`${text}\n${text}\n`);
+  for (const before of [0, text.length + 1]) {
+    expect(scanLine(bytes, before, before + text.length).mac).toBe("aa".repeat(32));
+    for (let length = 0; length < text.length; length++) {
+      expect(() => scanLine(bytes, before, before + length)).toThrow(FormatError);
+    }
+  }
 });
 
 test("the scan for canonical JSON agrees with parsing and writing it again", () => {

@@ -1,0 +1,159 @@
+/**
+ * Reads the fixed template of a line part by part: the text before a value, byte for byte, then the
+ * value by its own rule. Bytes are looked at one by one and nothing is made but the values.
+ */
+import { chainNameCharsMax } from "../limits.ts";
+import { FormatError, type FormatErrorCode } from "./format-error.ts";
+
+/** What stands before a value, from the value before on, and what the value is called. */
+export interface Part {
+  readonly name: string;
+  readonly before: Uint8Array;
+  readonly code: FormatErrorCode;
+}
+
+export function part(name: string, before: string, code: FormatErrorCode = "bad_head"): Part {
+  return { name, before: Buffer.from(before, "latin1"), code };
+}
+
+const SPACE = 0x20;
+const COLON = 0x3a;
+const ZERO = 0x30;
+const keyCheckDigits = 8;
+const integerDigitsMax = 16;
+const epochDigitsMax = 15;
+const timeDigitsMax = 20;
+const kindCharsMax = 32;
+/** Enough for the longest head and MAC, whatever the body. */
+const templateBytesMax = 1024;
+
+/** Bytes by class: bits for hexadecimal digits, letters of a kind, characters of a chain's name. */
+const HEX = 1;
+const KIND = 2;
+const NAME = 4;
+const CLASS = new Uint8Array(256);
+for (const byte of Buffer.from("0123456789abcdef")) CLASS[byte]! |= HEX;
+for (const byte of Buffer.from("abcdefghijklmnopqrstuvwxyz_")) CLASS[byte]! |= KIND;
+// Visible ASCII and the space, without what JSON escapes.
+for (let byte = SPACE; byte < 0x7f; byte++) CLASS[byte]! |= NAME;
+for (const byte of Buffer.from('"\\')) CLASS[byte]! &= ~NAME;
+
+export class LineCursor {
+  #bytes: Buffer = Buffer.alloc(0);
+  #start = 0;
+  #end = 0;
+  #text = "";
+  /** Place of the next byte in the bytes. */
+  at = 0;
+
+  begin(bytes: Buffer, start: number, end: number): void {
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#end = end;
+    this.at = start;
+    // One string for all values: a slice of it costs a tenth of one of the bytes.
+    this.#text = bytes.toString("latin1", start, Math.min(end, start + templateBytesMax));
+  }
+
+  /** True where the part's text stands here; moves nothing. */
+  sees({ before }: Part): boolean {
+    const { at } = this;
+    if (at + before.length > this.#end) return false;
+    const bytes = this.#bytes;
+    for (let offset = 0; offset < before.length; offset++) {
+      if (bytes[at + offset] !== before[offset]) return false;
+    }
+    return true;
+  }
+
+  expect(wanted: Part): void {
+    if (!this.sees(wanted)) throw this.#mismatch(wanted);
+    this.at += wanted.before.length;
+  }
+
+  /** Lower-case hexadecimal of `digits` digits. */
+  hex(wanted: Part, digits: number): string {
+    this.expect(wanted);
+    const start = this.at;
+    if (this.#while(HEX, digits) < digits) throw this.#mismatch(wanted);
+    return this.#textFrom(start);
+  }
+
+  /** A decimal number below 2^53. */
+  integer(wanted: Part): number {
+    this.expect(wanted);
+    const start = this.at;
+    this.#digits(wanted, integerDigitsMax);
+    // Beyond 2^53 the sum is rounded, but stays beyond.
+    let value = 0;
+    for (let at = start; at < this.at; at++) value = value * 10 + (this.#bytes[at]! - ZERO);
+    if (Number.isSafeInteger(value)) return value;
+    throw new FormatError("bad_head", `${wanted.name} is not below 2^53`);
+  }
+
+  time(wanted: Part): string {
+    this.expect(wanted);
+    const start = this.at;
+    this.#digits(wanted, timeDigitsMax);
+    return this.#textFrom(start);
+  }
+
+  /** `<epoch>:<8 hex digits>`. */
+  keyName(wanted: Part): string {
+    this.expect(wanted);
+    const start = this.at;
+    this.#digits(wanted, epochDigitsMax);
+    const isEpoch = this.#bytes[start] !== ZERO && this.at < this.#end;
+    if (!isEpoch || this.#bytes[this.at++] !== COLON) throw this.#mismatch(wanted);
+    if (this.#while(HEX, keyCheckDigits) < keyCheckDigits) throw this.#mismatch(wanted);
+    return this.#textFrom(start);
+  }
+
+  kind(wanted: Part): string {
+    this.expect(wanted);
+    const start = this.at;
+    if (this.#while(KIND, kindCharsMax) === 0) throw this.#mismatch(wanted);
+    return this.#textFrom(start);
+  }
+
+  /** Neither begins nor ends with a space. */
+  chainName(wanted: Part): string {
+    this.expect(wanted);
+    const start = this.at;
+    const isEmpty = this.#while(NAME, chainNameCharsMax) === 0;
+    const isPadded = this.#bytes[start] === SPACE || this.#bytes[this.at - 1] === SPACE;
+    if (isEmpty || isPadded) throw this.#mismatch(wanted);
+    return this.#textFrom(start);
+  }
+
+  /** Passes up to `countMax` bytes of a class; answers how many. */
+  #while(wantedClass: number, countMax: number): number {
+    const bytes = this.#bytes;
+    const start = this.at;
+    const limit = Math.min(this.#end, start + countMax);
+    let at = start;
+    while (at < limit && (CLASS[bytes[at]!]! & wantedClass) !== 0) at++;
+    this.at = at;
+    return at - start;
+  }
+
+  /** Passes decimal digits without leading zero. */
+  #digits(wanted: Part, countMax: number): void {
+    const bytes = this.#bytes;
+    const start = this.at;
+    const limit = Math.min(this.#end, start + countMax);
+    let at = start;
+    while (at < limit && bytes[at]! >= ZERO && bytes[at]! <= ZERO + 9) at++;
+    const isPadded = bytes[start] === ZERO && at > start + 1;
+    if (at === start || isPadded) throw this.#mismatch(wanted);
+    this.at = at;
+  }
+
+  #textFrom(start: number): string {
+    return this.#text.slice(start - this.#start, this.at - this.#start);
+  }
+
+  #mismatch({ name, code }: Part): FormatError {
+    return new FormatError(code, `expected ${name} at byte ${this.at - this.#start} of the line`);
+  }
+}
