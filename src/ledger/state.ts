@@ -16,7 +16,7 @@ import { LedgerError } from "./ledger-error.ts";
 import type { LogCounters } from "./memory.ts";
 import type { Tip } from "./tips.ts";
 
-const format = "spanseal.state/v1";
+const format = "spanseal.state/v2";
 /** No sender can have a chain of this name, so no chain key is this key. */
 const stateChain: ChainName = { namespace: "spanseal", tenant: "state" };
 
