@@ -187,7 +187,7 @@ test.for<[string, Uint8Array | string]>([
   ["JSON that ends too early", '{"resourceSpans":[{"scopeSpans":['],
   ["a compressed body", gzipSync(agent)],
   ["an id that is base64", '{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"AAAA"}]}]}]}'],
-  ["a tenant that cannot name a chain", traces([toolCall], { resource: { "tenant.id": "a b" } })],
+  ["a tenant that cannot name a chain", traces([toolCall], { resource: { "tenant.id": "a\nb" } })],
 ])("%s is exit code 1, with what is wrong and as what it was read", async ([, body]) => {
   const cwd = write({ body });
   const ended = await spanseal(["map", "--json", "body"], { cwd });

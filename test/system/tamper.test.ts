@@ -4,7 +4,7 @@
  */
 import { cpSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { spanseal } from "../cli/command.ts";
 import { recordLedger } from "../cli/recorded.ts";
 import type { Recorded } from "../cli/recorded.ts";
@@ -27,6 +27,8 @@ beforeAll(async () => {
   firsts = names.map((name) => Number.parseInt(name, 10));
   size = sizes.at(-1)!;
 });
+
+afterAll(() => rmSync(evidence.cwd, { recursive: true, force: true }));
 
 function readSizes({ whole, origin }: Evidence): { names: string[]; sizes: number[] } {
   const copy = Object.create(Copy.prototype, {
