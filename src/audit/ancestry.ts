@@ -182,16 +182,15 @@ export class Ancestry {
     if (item === undefined) return NOTHING;
     const first = this.#firsts[span];
     const sources = first?.convention.sources ?? baseSources;
-    return walk.borrow(item, () => {
-      const plan = actorPlan(sources, view.use(item).layout);
-      if (plan === undefined) return NOTHING;
-      this.#draft.begin(item.attributes.count);
-      this.#draft.take(plan, view, false);
-      const statements = statementsIn(this.#draft, sources, view);
-      // The agent that is being created does nothing yet.
-      const created = first?.action.type === "config_change";
-      return created ? statements.filter(({ group }) => group !== AGENT) : statements;
-    });
+    walk.lend(item);
+    const plan = actorPlan(sources, view.use(item).layout);
+    if (plan === undefined) return NOTHING;
+    this.#draft.begin(item.attributes.count);
+    this.#draft.take(plan, view, false);
+    const statements = statementsIn(this.#draft, sources, view);
+    // The agent that is being created does nothing yet.
+    const created = first?.action.type === "config_change";
+    return created ? statements.filter(({ group }) => group !== AGENT) : statements;
   }
 }
 

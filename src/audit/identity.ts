@@ -49,13 +49,12 @@ export class Identifier {
     const message = this.#message;
     if (item.signal === "traces" && item.traceAt >= 0 && item.spanAt >= 0) {
       message.set(SPAN_PART, start);
-      const at = copy(
-        message,
-        start + SPAN_PART.length,
-        bytes.subarray(item.traceAt, item.traceAt + 16),
-      );
+      let at = start + SPAN_PART.length;
+      for (let index = 0; index < 16; index++) message[at++] = bytes[item.traceAt + index]!;
       message.set(LENGTH_8, at);
-      return copy(message, at + 4, bytes.subarray(item.spanAt, item.spanAt + 8));
+      at += LENGTH_8.length;
+      for (let index = 0; index < 8; index++) message[at++] = bytes[item.spanAt + index]!;
+      return at;
     }
     const own = item.signal === "logs" ? this.#eventId(record) : undefined;
     if (own !== undefined) return put(message, put(message, start, "event"), own);
@@ -89,11 +88,6 @@ function put(message: Buffer, at: number, text: string): number {
 /** The parts `span` and the length of a trace id. */
 const SPAN_PART = Buffer.from("\0\0\0\u0004span\0\0\0\u0010", "latin1");
 const LENGTH_8 = Buffer.from("\0\0\0\u0008", "latin1");
-
-function copy(message: Uint8Array, at: number, part: Uint8Array): number {
-  for (let index = 0; index < part.length; index++) message[at + index] = part[index]!;
-  return at + part.length;
-}
 
 const suffixes = new Map<string, Buffer>();
 

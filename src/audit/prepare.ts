@@ -25,6 +25,7 @@ import { stampSpans } from "./stamp.ts";
 import { type PendingRecord, Survey } from "./survey.ts";
 import type { TraceMemory } from "./trace-memory.ts";
 import { AttributeReader } from "./walk/attributes.ts";
+import { Columns } from "./walk/columns.ts";
 import { RequestWalk } from "./walk/request-walk.ts";
 import { ShapeTree } from "./walk/shapes.ts";
 import { View } from "./walk/view.ts";
@@ -32,8 +33,15 @@ import { View } from "./walk/view.ts";
 export const bodyDomain = "spanseal body v1\n";
 const nonceBytes = 16;
 
-/** Layouts of key sequences, which depend on the keys that a policy names. */
-const shapes = new WeakMap<AuditPolicy, ShapeTree>();
+/** What is made once and used for batch after batch, so that a batch leaves little to collect. */
+interface Workspace {
+  /** Layouts of key sequences, which depend on the keys that a policy names. */
+  readonly shapes: ShapeTree;
+  readonly columns: Columns;
+  readonly writer: JsonWriter;
+}
+
+const workspaces = new WeakMap<AuditPolicy, Workspace>();
 
 /**
  * Pure but for `memory`, which afterwards knows what the request showed; a request that is refused
@@ -49,7 +57,8 @@ export function prepare(
 ): PreparedBatch {
   const redacted = redactRequest(request.signal, request.bytes, policy.redaction);
   if (request.signal === "metrics") return passThrough(request, redacted);
-  const reader = new AttributeReader(redacted.bytes, shapesOf(policy));
+  const { shapes, columns, writer } = workspaceOf(policy);
+  const reader = new AttributeReader(redacted.bytes, shapes, columns);
   const walk = new RequestWalk(request.signal, reader, eventFilter);
   const view = new View(reader);
   const chains = new ChainResolver(policy, memory, new View(reader));
@@ -60,7 +69,7 @@ export function prepare(
   if (request.signal === "traces") {
     for (const record of records) record.above = ancestry.above(record.item, { walk, view });
   }
-  const bodies = encode(request, records, policy, { redacted, walk, view });
+  const bodies = encode(request, records, policy, { redacted, walk, view, writer });
   const stamped = policy.stamp && request.signal === "traces";
   const batch: PreparedBatch = {
     signal: request.signal,
@@ -76,10 +85,21 @@ export function prepare(
   return batch;
 }
 
-function shapesOf(policy: AuditPolicy): ShapeTree {
-  let tree = shapes.get(policy);
-  if (tree === undefined) shapes.set(policy, (tree = new ShapeTree()));
-  return tree;
+/** One that a large batch has made large is not kept. */
+function workspaceOf(policy: AuditPolicy): Workspace {
+  let workspace = workspaces.get(policy);
+  const keep =
+    workspace !== undefined &&
+    workspace.columns.kind.length <= keptRowsMax &&
+    workspace.writer.bytes.length <= keptBytesMax;
+  if (workspace === undefined || !keep) {
+    const columns = new Columns();
+    const writer = new JsonWriter(scratchBytes);
+    workspace = { shapes: workspace?.shapes ?? new ShapeTree(), columns, writer };
+    workspaces.set(policy, workspace);
+  }
+  workspace.columns.size = 0;
+  return workspace;
 }
 
 /** Metrics make no records. */
@@ -104,13 +124,17 @@ function passThrough(request: TelemetryRequest, redacted: RedactedRequest): Prep
 }
 
 function identify(records: readonly PendingRecord[], walk: RequestWalk, by: Identifier): void {
-  for (const record of records) record.id = walk.borrow(record.item, () => by.idOf(record));
+  for (const record of records) {
+    walk.lend(record.item);
+    record.id = by.idOf(record);
+  }
 }
 
 interface Parts {
   readonly redacted: RedactedRequest;
   readonly walk: RequestWalk;
   readonly view: View;
+  readonly writer: JsonWriter;
 }
 
 type Bodies = Pick<PreparedBatch, "bodies" | "bodyEnds" | "digests" | "fingerprints">;
@@ -127,7 +151,7 @@ function encode(
   request: TelemetryRequest,
   records: readonly PendingRecord[],
   policy: AuditPolicy,
-  { redacted, walk, view }: Parts,
+  { redacted, walk, view, writer }: Parts,
 ): Bodies {
   const observed = request.receivedUnixNano.toString();
   const authenticated = request.peer.authenticated;
@@ -139,11 +163,11 @@ function encode(
   const digestView = Buffer.from(digests.buffer);
   const fingerprintView = Buffer.from(fingerprints.buffer);
   const bodyEnds = new Uint32Array(records.length);
-  const writer = new JsonWriter(scratchBytes);
   const bodies = new JsonWriter(records.length * bodyBytesGuess + bodyBytesGuess);
   for (const [index, record] of records.entries()) {
     writer.at = prefix.length;
-    walk.borrow(record.item, () => composer.write(writer, record));
+    walk.lend(record.item);
+    composer.write(writer, record);
     const { at, bytes } = writer;
     bytes.set(prefix, 0);
     const print = hash("sha256", bytes.subarray(0, at), "latin1");
@@ -162,12 +186,15 @@ function encode(
       );
     }
   }
+  writer.clear();
   return { bodies: bodies.bytes.subarray(0, bodies.at), bodyEnds, digests, fingerprints };
 }
 
 /** Room for a typical body, so that the buffer of a batch seldom grows. */
 const bodyBytesGuess = 1536;
 const scratchBytes = 64 * 1024;
+const keptBytesMax = 1024 * 1024;
+const keptRowsMax = 65_536;
 
 function overwrite(bytes: Uint8Array, at: number, text: string): void {
   for (let index = 0; index < text.length; index++) bytes[at + index] = text.charCodeAt(index);

@@ -48,10 +48,9 @@ function relateCalls(records: readonly PendingRecord[], walk: RequestWalk, view:
   const groups = new Map<string, PendingRecord[]>();
   for (const record of records) {
     if (!WITH_CALL.has(record.action.type)) continue;
-    const callId = walk.borrow(record.item, () => {
-      view.use(record.item, attributesOf(record));
-      return view.text(CALL_ID) ?? view.text(OLD_CALL_ID);
-    });
+    walk.lend(record.item);
+    view.use(record.item, attributesOf(record));
+    const callId = view.text(CALL_ID) ?? view.text(OLD_CALL_ID);
     if (callId === undefined || callId === "" || callId.startsWith("<")) continue;
     const known = first.get(callId);
     if (known === undefined) first.set(callId, record);
@@ -135,8 +134,10 @@ function sameExchange(
   view: View,
 ): string | undefined {
   if (parent.action.type !== child.action.type) return undefined;
-  const read = (record: PendingRecord, key: number): string | undefined =>
-    walk.borrow(record.item, () => view.use(record.item).text(key));
+  const read = ({ item }: PendingRecord, key: number): string | undefined => {
+    walk.lend(item);
+    return view.use(item).text(key);
+  };
   if (isMcp(child)) {
     if (!isMcp(parent)) return parent.action.type === "tool_call" ? "tool_span" : undefined;
     return read(parent, REQUEST_ID) === read(child, REQUEST_ID) ? "mcp_peer" : undefined;

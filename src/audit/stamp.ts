@@ -25,7 +25,10 @@ const STAMP_KEYS: readonly number[] = Object.values(STAMPS).map((name) => keyId(
 /** A span that gets a stamp, and what of the sender's it loses. */
 interface Mark {
   readonly item: Item;
-  readonly stamp: Uint8Array;
+  /** The id of its only record where there is nothing else to say: the stamp of nearly all. */
+  readonly id: string;
+  /** Any other stamp. */
+  readonly stamp: Uint8Array | undefined;
   readonly removals: readonly { start: number; stop: number }[];
   /** Bytes that the span's content grows by. */
   readonly growth: number;
@@ -41,15 +44,19 @@ export function stampSpans(
   if (records.length === 0) return view.bytes;
   const marks: Mark[] = [];
   for (let index = 0; index < records.length;) {
-    const { item } = records[index]!;
-    const ids: string[] = [];
-    for (; index < records.length && records[index]!.item === item; index++) {
-      ids.push(records[index]!.id);
+    const { item, id } = records[index]!;
+    const first = index;
+    while (index < records.length && records[index]!.item === item) index++;
+    const found = findings.get(item.ordinal);
+    let stamp: Uint8Array | undefined;
+    if (found !== undefined || index > first + 1) {
+      const ids = records.slice(first, index).map((record) => record.id);
+      stamp = stampOf(ids, found);
     }
     const removals = senderStamps(item, walk, view);
-    const stamp = stampOf(ids, findings.get(item.ordinal));
-    const removed = removals.reduce((sum, { start, stop }) => sum + stop - start, 0);
-    marks.push({ item, stamp, removals, growth: stamp.length - removed });
+    let growth = stamp?.length ?? PLAIN.length;
+    for (const { start, stop } of removals) growth -= stop - start;
+    marks.push({ item, id, stamp, removals, growth });
   }
   return rewrite(view.bytes, marks);
 }
@@ -72,7 +79,7 @@ function rewrite(bytes: Uint8Array, marks: readonly Mark[]): Uint8Array {
   const copy = new Copy(bytes, bytes.length + bytesMore);
   let scope: Enclosure | undefined;
   let resource: Enclosure | undefined;
-  for (const { item, stamp, removals, growth } of marks) {
+  for (const { item, id, stamp, removals, growth } of marks) {
     const { enclosure } = item.scope;
     if (enclosure.parent !== resource) {
       resource = enclosure.parent!;
@@ -81,7 +88,8 @@ function rewrite(bytes: Uint8Array, marks: readonly Mark[]): Uint8Array {
     if (enclosure !== scope) copy.length((scope = enclosure), ofScopes.get(scope)!);
     copy.length(item, growth);
     for (const { start, stop } of removals) copy.leaveOut(start, stop);
-    copy.insert(item.stop, stamp);
+    copy.insert(item.stop, stamp ?? PLAIN);
+    if (stamp === undefined) copy.overwrite(id);
   }
   return copy.finish();
 }
@@ -99,19 +107,19 @@ function prefixGrowth(field: Delimited, growth: number): number {
 }
 
 class Copy {
-  readonly #from: Uint8Array;
-  readonly #to: Uint8Array;
+  readonly #from: Buffer;
+  readonly #to: Buffer;
   #read = 0;
   #written = 0;
 
   constructor(from: Uint8Array, size: number) {
-    this.#from = from;
-    this.#to = new Uint8Array(size);
+    this.#from = Buffer.from(from.buffer, from.byteOffset, from.length);
+    this.#to = Buffer.allocUnsafeSlow(size);
   }
 
   /** Copies up to `end` of the input. */
   #upTo(end: number): void {
-    if (end > this.#read) this.#to.set(this.#from.subarray(this.#read, end), this.#written);
+    this.#from.copy(this.#to, this.#written, this.#read, end);
     this.#written += end - this.#read;
     this.#read = end;
   }
@@ -133,9 +141,14 @@ class Copy {
     this.#written += bytes.length;
   }
 
+  /** Replaces the end of what was inserted last. */
+  overwrite(text: string): void {
+    this.#to.write(text, this.#written - text.length, "latin1");
+  }
+
   finish(): Uint8Array {
     this.#upTo(this.#from.length);
-    return this.#to;
+    return new Uint8Array(this.#to.buffer);
   }
 }
 
@@ -145,19 +158,19 @@ function senderStamps(
   walk: RequestWalk,
   view: View,
 ): readonly { start: number; stop: number }[] {
-  const some = walk.borrow(item, () => {
-    const { positions } = view.use(item).layout;
-    return STAMP_KEYS.some((key) => (positions[key] ?? -1) >= 0);
-  });
-  return some ? walk.attributePlaces(item, STAMP_NAMES) : [];
+  walk.lend(item);
+  const { positions } = view.use(item).layout;
+  for (const key of STAMP_KEYS) {
+    if ((positions[key] ?? -1) >= 0) return walk.attributePlaces(item, STAMP_NAMES);
+  }
+  return NOTHING;
 }
 
+const NOTHING: readonly { start: number; stop: number }[] = [];
 const STAMP_NAMES: ReadonlySet<string> = new Set(Object.values(STAMPS));
 
 /** The attributes as bytes: fields 9 of a Span. */
-export function stampOf(ids: readonly string[], findings: ItemFindings | undefined): Uint8Array {
-  const [only] = ids;
-  if (findings === undefined && only !== undefined && ids.length === 1) return plainStamp(only);
+function stampOf(ids: readonly string[], findings: ItemFindings | undefined): Uint8Array {
   const parts = [attribute(STAMPS.recordId, list(ids))];
   const count = (findings?.findings ?? []).reduce((sum, finding) => sum + finding.count, 0);
   if (count > 0) parts.push(attribute(STAMPS.redactionCount, integer(count)));
@@ -167,14 +180,6 @@ export function stampOf(ids: readonly string[], findings: ItemFindings | undefin
     parts.push(attribute(STAMPS.phiColumns, list(phi.columns)));
   }
   return Buffer.concat(parts);
-}
-
-/** The stamp of nearly every span: one id, which stands at its end. */
-function plainStamp(id: string): Uint8Array {
-  const stamp = new Uint8Array(PLAIN);
-  const at = stamp.length - id.length;
-  for (let index = 0; index < id.length; index++) stamp[at + index] = id.charCodeAt(index);
-  return stamp;
 }
 
 function attribute(key: string, value: Uint8Array): Uint8Array {
@@ -202,4 +207,5 @@ function field(number: number, payload: Uint8Array): Uint8Array {
   return bytes;
 }
 
+/** The stamp of one id, which stands at its end. */
 const PLAIN = attribute(STAMPS.recordId, list(["0".repeat(32)]));

@@ -234,7 +234,7 @@ test("any graph of spans is mapped, each span the same with any number of others
 });
 
 test("a long chain, and many spans with one id, take linear time", () => {
-  const many = 50_000;
+  const many = 10_000;
   const chain = Array.from({ length: many }, (_, index) => ({
     id: index + 1,
     parent: index + 2,

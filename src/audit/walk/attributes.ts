@@ -2,7 +2,7 @@
 import { LENGTH_DELIMITED, FIXED64, VARINT, WireError, WireReader } from "../../bytes/wire.ts";
 import { attributesPerItemMax, nestingDepthMax } from "../../limits.ts";
 import { RequestError } from "../request-error.ts";
-import { ARRAY, BOOL, BYTES, Columns, EMPTY, INT, KVLIST, STRING } from "./columns.ts";
+import { ARRAY, BOOL, BYTES, type Columns, DOUBLE, EMPTY, INT, KVLIST, STRING } from "./columns.ts";
 import { layOut, type Layout } from "./layout.ts";
 import { type Shape, ShapeTree } from "./shapes.ts";
 
@@ -37,11 +37,12 @@ export class Attributes {
 
 export class AttributeReader {
   readonly bytes: Uint8Array;
-  readonly columns: Columns = new Columns();
+  readonly columns: Columns;
   readonly shapes: ShapeTree;
 
-  constructor(bytes: Uint8Array, shapes: ShapeTree) {
+  constructor(bytes: Uint8Array, shapes: ShapeTree, columns: Columns) {
     this.bytes = bytes;
+    this.columns = columns;
     this.shapes = shapes;
   }
 
@@ -89,6 +90,12 @@ export class AttributeReader {
       columns.valueStop[row] = stop;
       return true;
     }
+    if (tag === 0x21 && valueStart + 9 === stop) {
+      columns.kind[row] = DOUBLE;
+      columns.valueStart[row] = valueStart + 1;
+      columns.valueStop[row] = stop;
+      return true;
+    }
     if (tag !== 0x18 && tag !== 0x10) return false;
     if (varintEnd(bytes, valueStart + 1, stop) !== stop) return false;
     columns.kind[row] = tag === 0x18 ? INT : BOOL;
@@ -126,7 +133,11 @@ export class AttributeReader {
 }
 
 /** What `readAnyValue` found: one object, because values are read by the million. */
-export const found: { kind: number; start: number; stop: number } = { kind: EMPTY, start: 0, stop: 0 };
+export const found: { kind: number; start: number; stop: number } = {
+  kind: EMPTY,
+  start: 0,
+  stop: 0,
+};
 
 const WIRE_TYPES: readonly number[] = [
   -1,

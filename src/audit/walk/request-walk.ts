@@ -28,7 +28,7 @@ export class RequestWalk {
 
   /**
    * Calls `visit` for every item. An item's attributes are loaded during the call; what is kept of
-   * it afterwards is read with `borrow`.
+   * it afterwards is read after `lend`.
    */
   forEach(visit: (item: Item) => boolean): void {
     const top = new WireReader(this.bytes);
@@ -40,18 +40,17 @@ export class RequestWalk {
   }
 
   /**
-   * Calls `use` while the attributes of the item can be read. One item at a time is walked again:
-   * it stays readable until another is asked for, because an item's records come together.
+   * Makes the attributes of the item readable until another is asked for: one item at a time is
+   * walked again where its rows were given back.
    */
-  borrow<T>(item: Item, use: () => T): T {
-    if (item.loaded || item === this.#lent) return use();
+  lend(item: Item): void {
+    if (item.loaded || item === this.#lent) return;
     const { columns } = this.reader;
     if (this.#lent !== undefined) columns.size = this.#lentFrom;
     this.#lent = item;
     this.#lentFrom = columns.size;
     item.attributes = this.reader.begin();
     this.#fields(item);
-    return use();
   }
 
   /** Where the span's attributes of these names stand, tag and length included. */
