@@ -4,6 +4,7 @@ import { encodeUtf8 } from "../bytes/utf8.ts";
 import { ancestorsMax, itemBytesMax } from "../limits.ts";
 import { groupsMissing } from "./ancestry.ts";
 import { resourceSources } from "./conventions/base.ts";
+import type { Action } from "./conventions/convention.ts";
 import { decisionWords } from "./conventions/decision.ts";
 import { MESSAGE_LISTS } from "./conventions/genai.ts";
 import { planFor, recipeFor } from "./conventions/index.ts";
@@ -191,13 +192,18 @@ export class Composer implements RecordSource {
     const { draft } = this;
     const { action } = record;
     draft.setBytes(MEMBER["action.type"], jsonBytes(action.type));
-    for (const [path, value] of Object.entries(action.constants ?? {})) {
-      if (draft.has(path as MemberPath)) continue;
-      draft.setJson(path as MemberPath, canonicalize(value));
-      const from = action.provenance?.[path as MemberPath];
-      if (from !== undefined) draft.note(MEMBER[path as MemberPath], from);
-    }
+    if (action.constants !== undefined) this.#takeConstants(action, action.constants);
     this.#name(record);
+  }
+
+  #takeConstants(action: Action, constants: NonNullable<Action["constants"]>): void {
+    const { draft } = this;
+    for (const [path, value] of Object.entries(constants) as [MemberPath, string | boolean][]) {
+      if (draft.has(path)) continue;
+      draft.setJson(path, canonicalize(value));
+      const from = action.provenance?.[path];
+      if (from !== undefined) draft.note(MEMBER[path], from);
+    }
   }
 
   #name(record: PendingRecord): void {

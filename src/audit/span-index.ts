@@ -6,7 +6,7 @@ import { sameIdProbesMax } from "../limits.ts";
 import type { Item } from "./walk/items.ts";
 
 /** There is no parent in this request. */
-export const NO_PARENT = -1;
+const NO_PARENT = -1;
 /** Spans with the same id name different parents. */
 export const DISPUTED = -2;
 
