@@ -156,6 +156,8 @@ export const controlMessageBytesMax: number = 1 * MIB;
 export const socketPathBytesMax = 103;
 /** Service: everything between the first signal and the exit. */
 export const shutdownMsMax = 10_000;
+/** Service: a signal so soon after the first is the same one, passed on by another process. */
+export const signalEchoMs = 500;
 /** Service: of that, for requests in flight, and for the sending to the sink under way. */
 export const drainReceiversMsMax = 5000;
 export const drainSinkMsMax = 1500;

@@ -2,7 +2,7 @@
  * The life of the process: until a signal, an orderly end; a second signal, or an error that
  * nobody expected, ends it at once. The next start recovers what an end at once leaves.
  */
-import { shutdownMsMax } from "../limits.ts";
+import { shutdownMsMax, signalEchoMs } from "../limits.ts";
 import type { ProcessLog } from "./log.ts";
 
 export interface Closing {
@@ -33,10 +33,11 @@ export async function serveUntilSignal(
     exit(failedExitCode);
   };
   const stopping = Promise.withResolvers<string>();
-  let seen = 0;
+  let firstAt: number | undefined;
   const onSignal = (signal: string): void => {
-    seen += 1;
-    if (seen === 1) return stopping.resolve(signal);
+    firstAt ??= performance.now();
+    // Under npm one Ctrl-C comes twice: from the terminal, and passed on by npm.
+    if (performance.now() - firstAt < signalEchoMs) return stopping.resolve(signal);
     log.warn({ signal }, "second signal: ending at once");
     exit(failedExitCode);
   };

@@ -48,9 +48,20 @@ test("a signal during the start is obeyed once it is over", async () => {
 
 test("a second signal does not wait for the close", async () => {
   const { code, stderr } = await run(
-    `${alive}; closing.close = () => { process.kill(process.pid, "SIGINT"); return new Promise(() => undefined); };
+    `${alive}; closing.close = () => { setTimeout(() => process.kill(process.pid, "SIGINT"), 600);
+       return new Promise(() => undefined); };
      process.kill(process.pid, "SIGTERM")`,
   );
   expect(code).toBe(1);
   expect(stderr).toContain("second signal");
+});
+
+test("a signal that npm passes on once more is the same signal", async () => {
+  const { code, stderr } = await run(
+    `const held = ${alive}; process.kill(process.pid, "SIGINT");
+     setTimeout(() => process.kill(process.pid, "SIGINT"), 50);
+     await new Promise((resolve) => setTimeout(resolve, 200)); clearInterval(held)`,
+  );
+  expect(code).toBe(0);
+  expect(stderr).toContain("closed in order");
 });
