@@ -79,6 +79,7 @@ export function prepare(
     chains: chains.chains,
     chainOf: Uint32Array.from(records, ({ chain }) => chain),
     forward: stamped ? stampSpans(records, redacted.items, walk, view) : redacted.bytes,
+    unrecorded: walk.items - new Set(records.map(({ item }) => item)).size,
     statistics: { items: walk.items, redactionsByClass: redacted.countsByClass },
   };
   chains.remember();
@@ -105,6 +106,7 @@ function workspaceOf(policy: AuditPolicy): Workspace {
 /** Metrics make no records. */
 function passThrough(request: TelemetryRequest, redacted: RedactedRequest): PreparedBatch {
   const nothing = new Uint8Array(0);
+  const items = countDataPoints(redacted.bytes);
   return {
     signal: request.signal,
     count: 0,
@@ -116,10 +118,8 @@ function passThrough(request: TelemetryRequest, redacted: RedactedRequest): Prep
     chains: [],
     chainOf: new Uint32Array(0),
     forward: redacted.bytes,
-    statistics: {
-      items: countDataPoints(redacted.bytes),
-      redactionsByClass: redacted.countsByClass,
-    },
+    unrecorded: items,
+    statistics: { items, redactionsByClass: redacted.countsByClass },
   };
 }
 

@@ -34,6 +34,8 @@ export interface PreparedBatch {
   readonly chainOf: Uint32Array;
   /** The redacted and stamped request to forward, a protobuf Export…ServiceRequest. */
   readonly forward: Uint8Array;
+  /** Spans or log records that made no record: they are forwarded only, and nothing knows repeats. */
+  readonly unrecorded: number;
   readonly statistics: BatchStatistics;
 }
 

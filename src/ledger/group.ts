@@ -102,13 +102,13 @@ export function itemBytes(item: Item): number {
   return item.source === undefined ? 0 : item.source.bodies.length;
 }
 
-/** The forward copies of a group: of all requests but those whose every record is a repeat. */
+/** The forward copies of a group: of all requests but those that hold repeats and nothing else. */
 export function stagedEntries(items: readonly Item[]): StagedEntry[] {
   const entries: StagedEntry[] = [];
   for (const item of items) {
     if (item.type === "control" || item.batch.forward.length === 0) continue;
     const { first, end, batch } = item;
-    if (batch.count > 0 && first === end) continue;
+    if (batch.count > 0 && first === end && batch.unrecorded === 0) continue;
     entries.push({ signal: batch.signal, bytes: batch.forward, first, end });
   }
   return entries;

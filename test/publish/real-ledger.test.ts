@@ -86,6 +86,7 @@ function batch(count: number): PreparedBatch {
     chains: [{ namespace: "default", tenant: "default" }],
     chainOf: new Uint32Array(count),
     forward: new Uint8Array(),
+    unrecorded: 0,
     statistics: { items: count, redactionsByClass: {} },
   };
 }

@@ -44,6 +44,7 @@ export function batch(keys: KeyRing, records: readonly TestRecord[]): PreparedBa
     chains,
     chainOf: Uint32Array.from(chainOf),
     forward: Buffer.from(records.map(({ name }) => name).join(",")),
+    unrecorded: 0,
     statistics: { items: records.length, redactionsByClass: {} },
   };
 }

@@ -141,3 +141,24 @@ test("any interleaving of appends, checkpoints and restarts verifies and keeps o
     { numRuns: 15 },
   );
 });
+
+test("a request of repeats is forwarded again only for what made no record", async () => {
+  const place = await temporaryPlace();
+  const forwarded: string[] = [];
+  const ledger = await open(place, {
+    follower: {
+      stage: async (_, entries) => {
+        forwarded.push(...entries.map(({ bytes }) => Buffer.from(bytes).toString()));
+      },
+      committed: () => undefined,
+      rollBack: async () => undefined,
+    },
+  });
+  const first = batch(place.keys, [{ name: "a" }]);
+  await ledger.append(first);
+  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  const withPlainSpan = { ...first, forward: Buffer.from("a, plain"), unrecorded: 1 };
+  expect(await ledger.append(withPlainSpan)).toMatchObject({ appended: 0, repeated: 1 });
+  await ledger.close();
+  expect(forwarded).toEqual(["a", "a, plain"]);
+});
