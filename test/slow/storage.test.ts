@@ -33,7 +33,7 @@ import {
   recordsIn,
   recordsOf,
   tearLastLine,
-} from "./observation.ts";
+} from "../system/observation.ts";
 import {
   asOrdinaryUser,
   giveToOrdinaryUser,
@@ -41,7 +41,7 @@ import {
   noOrdinaryUser,
   noSmallDisk,
 } from "./hostile-storage.ts";
-import { oneCall, postTo, send } from "./telemetry.ts";
+import { oneCall, postTo, send } from "../system/telemetry.ts";
 
 for (const reason of [noSmallDisk, noOrdinaryUser]) {
   if (reason !== undefined) console.warn(`a test of storage.test.ts is left out: ${reason}`);

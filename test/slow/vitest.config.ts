@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+// What takes minutes: killed and damaged ledgers, full disks, the README in a fresh clone.
+export default defineConfig({
+  test: {
+    root: new URL("../..", import.meta.url).pathname,
+    include: ["test/slow/**/*.test.ts"],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    pool: "forks",
+    maxWorkers: 2,
+  },
+});
