@@ -4,7 +4,9 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { signalEchoMs } from "../../src/limits.ts";
 import { agentRequest } from "../support/agent-load.ts";
 import { startSidecar, temporaryFolder } from "./sidecar-process.ts";
 import type { SidecarProcess } from "./sidecar-process.ts";
@@ -117,6 +119,7 @@ test("a second signal ends a shutdown that waits; the next start recovers", asyn
   await new Promise((resolve) => slow.once("data", resolve));
   sidecar.child.kill("SIGTERM");
   await vi.waitFor(() => expect(sidecar.stderr()).toContain("shutting down"));
+  await sleep(2 * signalEchoMs);
   expect(await sidecar.stop("SIGINT")).toBe(1);
   expect(sidecar.stderr()).toContain("second signal");
   const next = await startSidecar({ cwd: sidecar.cwd });

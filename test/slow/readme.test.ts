@@ -1,7 +1,7 @@
 /**
  * The README's commands in a fresh clone, as a stranger types them. Of the two commands that it
- * begins with, `npm ci && npm start` is walked to its end. `npm ci && npm test` is not: this file
- * is one of those tests, and would run itself without end; that its script is there is checked.
+ * begins with, `npm ci && npm start` is walked to its end. `npm ci && npm test` is what
+ * `.ci/run` does in a clone of its own; here only that its script is there is checked.
  */
 import { execFile, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
