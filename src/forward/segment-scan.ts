@@ -28,6 +28,7 @@ export interface ScannedSegment {
 }
 
 interface Progress {
+  readonly committed: number;
   offset: number;
   number: number;
   fromOffset: number;
@@ -40,12 +41,22 @@ interface Progress {
   writeNumber: number;
 }
 
-/**
- * @param first the number that the first entry must have
- * @param from the entry whose place is wanted
- */
-export function scanSegment(bytes: Buffer, first: number, from: number): ScannedSegment {
+export interface ScanOptions {
+  /** The number that the first entry must have. */
+  readonly first: number;
+  /** The entry whose place is wanted. */
+  readonly from: number;
+  /**
+   * Entries below this number were committed. Where a start cut a write back to the entries whose
+   * records the log holds, the write ends there, whatever its headers say.
+   */
+  readonly committed: number;
+}
+
+export function scanSegment(bytes: Buffer, options: ScanOptions): ScannedSegment {
+  const { first, from, committed } = options;
   const progress: Progress = {
+    committed,
     offset: 0,
     number: first,
     fromOffset: -1,
@@ -62,25 +73,36 @@ export function scanSegment(bytes: Buffer, first: number, from: number): Scanned
     if (framePayload(bytes, progress.offset, header) === undefined) break;
     step(progress, header, from);
   }
-  const isWhole = progress.offset === bytes.length && progress.writeEnd === bytes.length;
+  const isWhole = progress.offset === bytes.length && !isUnfinished(progress);
   return isWhole ? result(progress, "none", undefined) : broken(bytes, progress);
+}
+
+/** Are entries of the latest write missing that it was not cut back to? */
+function isUnfinished({ offset, writeEnd, number, committed }: Progress): boolean {
+  return offset < writeEnd && number > committed;
+}
+
+/** Does this entry begin a write: after the end of the one before, or where that was cut back? */
+function beginsWrite(header: FrameHeader, progress: Progress): boolean {
+  const { offset, writeEnd, number, committed } = progress;
+  return header.writeStart === offset && (offset === writeEnd || number <= committed);
 }
 
 /** Does this entry continue what came before? Anything else was never written here. */
 function fits(header: FrameHeader, progress: Progress): boolean {
-  const isNewWrite = progress.offset === progress.writeEnd;
+  const isInside = progress.offset < progress.writeEnd && header.writeStart === progress.writeStart;
   return (
     header.number === progress.number &&
     header.group >= (progress.group ?? 0) &&
     header.first <= header.end &&
-    header.writeStart === (isNewWrite ? progress.offset : progress.writeStart) &&
+    (isInside || beginsWrite(header, progress)) &&
     progress.offset + frameBytes(header.payloadBytes) <= header.writeStart + header.writeBytes
   );
 }
 
 function step(progress: Progress, header: FrameHeader, from: number): void {
   const { offset, number } = progress;
-  if (offset === progress.writeEnd) {
+  if (beginsWrite(header, progress)) {
     progress.writeStart = offset;
     progress.writeEnd = offset + header.writeBytes;
     progress.writeNumber = number;
@@ -103,7 +125,7 @@ function step(progress: Progress, header: FrameHeader, from: number): void {
  * this one had been durable.
  */
 function broken(bytes: Buffer, progress: Progress): ScannedSegment {
-  const isInside = progress.offset < progress.writeEnd;
+  const isInside = isUnfinished(progress);
   const start = isInside ? progress.writeStart : progress.offset;
   const isDamaged = isMisplaced(bytes, progress) || isFollowed(bytes, start);
   const rest = isDamaged ? "damaged" : "torn";

@@ -102,7 +102,11 @@ class SpoolLoader {
     }
     const read = await this.files.read(segment.path);
     const bytes = Buffer.from(read.buffer, read.byteOffset, read.byteLength);
-    const scanned = scanSegment(bytes, segment.first, this.cursor.next);
+    const scanned = scanSegment(bytes, {
+      first: segment.first,
+      from: this.cursor.next,
+      committed: this.cursor.committed,
+    });
     const isBroken =
       scanned.rest === "damaged" ||
       (scanned.rest === "torn" && (!isLast || scanned.next < this.cursor.committed));

@@ -111,6 +111,10 @@ export class Spool {
     const cut = candidates.find(({ end }) => end > logSize) ?? torn?.at;
     if (cut !== undefined) {
       this.queueBytes -= this.segments.bytesFrom(cut);
+      // First: a write that ends early is whole to the next start only by this number.
+      this.committedNext = Math.max(this.committedNext, cut.number);
+      this.dirty = true;
+      await this.save();
       await this.takeBack(cut);
     }
     await this.segments.syncLast();

@@ -97,7 +97,7 @@ function segmentOf(): { bytes: Buffer; ends: number[]; starts: number[] } {
 
 test("a whole file is read with what recovery needs", () => {
   const { bytes, starts } = segmentOf();
-  expect(scanSegment(bytes, 5, 7)).toEqual({
+  expect(scanSegment(bytes, { first: 5, from: 7, committed: 0 })).toEqual({
     next: 11,
     bytes: bytes.length,
     fromOffset: starts[1],
@@ -115,7 +115,7 @@ test("a whole file is read with what recovery needs", () => {
 test("cut at any byte, only the last write is torn, and whole writes stay", () => {
   const { bytes, ends } = segmentOf();
   for (let size = 0; size <= bytes.length; size++) {
-    const scanned = scanSegment(bytes.subarray(0, size), 5, 5);
+    const scanned = scanSegment(bytes.subarray(0, size), { first: 5, from: 5, committed: 0 });
     const whole = ends.filter((end) => end <= size).at(-1) ?? 0;
     expect(scanned.bytes).toBe(whole);
     expect(scanned.rest).toBe(size === whole ? "none" : "torn");
@@ -128,21 +128,24 @@ test("zeros or garbage in the last write are torn, a changed byte before it is d
   for (let at = 0; at < bytes.length; at++) {
     const changed = Buffer.from(bytes);
     changed[at]! ^= 0x40;
-    const scanned = scanSegment(changed, 5, 5);
+    const scanned = scanSegment(changed, { first: 5, from: 5, committed: 0 });
     expect(scanned.rest).toBe(at < last ? "damaged" : "torn");
     expect(Math.max(scanned.bytes, last)).toBe(last);
   }
   for (let at = last; at < bytes.length; at++) {
     const zeros = Buffer.concat([bytes.subarray(0, at), Buffer.alloc(bytes.length - at)]);
-    expect(scanSegment(zeros, 5, 5)).toMatchObject({ rest: "torn", bytes: last });
+    expect(scanSegment(zeros, { first: 5, from: 5, committed: 0 })).toMatchObject({
+      rest: "torn",
+      bytes: last,
+    });
   }
 });
 
 test("entries of another place are damage, not a torn end", () => {
   const { bytes, starts } = segmentOf();
   const withoutMiddle = Buffer.concat([bytes.subarray(0, starts[1]), bytes.subarray(starts[2])]);
-  expect(scanSegment(withoutMiddle, 5, 5).rest).toBe("damaged");
-  expect(scanSegment(bytes, 4, 5).rest).toBe("damaged");
+  expect(scanSegment(withoutMiddle, { first: 5, from: 5, committed: 0 }).rest).toBe("damaged");
+  expect(scanSegment(bytes, { first: 4, from: 5, committed: 0 }).rest).toBe("damaged");
 });
 
 test("a payload that looks like entries changes nothing", () => {
@@ -150,10 +153,15 @@ test("a payload that looks like entries changes nothing", () => {
   const context = { number: 0, group: 0, stagedUnixMs: 0, writeStart: 0 };
   const entry: StagedEntry = { signal: "logs", bytes: inner, first: 0, end: 0 };
   const bytes = encodeWrite([entry], context);
-  expect(scanSegment(bytes, 0, 0)).toMatchObject({ rest: "none", next: 1 });
+  expect(scanSegment(bytes, { first: 0, from: 0, committed: 0 })).toMatchObject({
+    rest: "none",
+    next: 1,
+  });
   const header = parseHeader(bytes, 0)!;
   expect(framePayload(bytes, 0, header)).toEqual(inner);
   for (let size = 1; size < bytes.length; size++) {
-    expect(scanSegment(bytes.subarray(0, size), 0, 0)).toMatchObject({ rest: "torn", bytes: 0 });
+    expect(scanSegment(bytes.subarray(0, size), { first: 0, from: 0, committed: 0 })).toMatchObject(
+      { rest: "torn", bytes: 0 },
+    );
   }
 });

@@ -102,6 +102,31 @@ test("entries that the log does not hold are dropped at start", async () => {
   }
 });
 
+test("what a start kept of a group is there after the next starts too", async () => {
+  const { files, forwarder } = await simulated();
+  await forwarder.stage(0, [
+    staged("traces", "kept", 0),
+    staged("traces", "kept too", 1),
+    staged("traces", "lost", 2),
+  ]);
+  // Killed while the log was written, which holds the first two. Then killed once more, before
+  // and after something was appended where the third was cut off.
+  const once = files.after("seen");
+  const second = await startHarness({
+    directory: "/spool",
+    files: once,
+    logSize: 2,
+    sink: nowhere,
+    paused: true,
+  });
+  expect(await deliverAll(once.after("seen"), 2)).toEqual(["kept", "kept too"]);
+  await second.forwarder.stage(2, [staged("traces", "new", 2)]);
+  second.forwarder.committed(3);
+  for (const remains of ["synced", "seen"] as const) {
+    expect(await deliverAll(once.after(remains), 3)).toEqual(["kept", "kept too", "new"]);
+  }
+});
+
 test("what a killed process left unsynced is durable once the next one relies on it", async () => {
   const reference = await simulated();
   const entry = staged("logs", "a log without records", 0, 0);
