@@ -51,11 +51,15 @@ export function formatFailure(failure: Failure): string {
   return failure.complaints.map(({ error, hint }) => `error: ${error}\nhint: ${hint}\n`).join("");
 }
 
-/** What an error of any layer means to the person at the terminal. */
-export function explainFailure(error: unknown): Failure {
+/**
+ * What an error of any layer means to the person at the terminal.
+ *
+ * @param help the command line that explains what was asked for
+ */
+export function explainFailure(error: unknown, help = "spanseal --help"): Failure {
   if (error instanceof CommandError) return failure(error.exitCode, error.message, error.hint);
   if (error instanceof ConfigError) return configFailure(error);
-  if (error instanceof CommanderError) return usageFailure(error);
+  if (error instanceof CommanderError) return usageFailure(error, help);
   if (error instanceof KeyError) return withRemedy(error, exitCodes.cannotTell, keyHint);
   if (error instanceof LedgerError) return withRemedy(error, exitCodes.refused, ledgerHint);
   if (error instanceof FormatError) return failure(exitCodes.refused, error.message, ledgerHint);
@@ -90,9 +94,11 @@ function configFailure(error: ConfigError): Failure {
   return { exitCode: exitCodes.cannotTell, complaints };
 }
 
-function usageFailure(error: CommanderError): Failure {
+function usageFailure(error: CommanderError, help: string): Failure {
+  // A command without its subcommand: the help that was printed says it all.
+  if (error.code === "commander.help") return { exitCode: exitCodes.cannotTell, complaints: [] };
   const [message = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
-  const hint = suggestion?.replace(/^\((.*)\)$/, "$1") ?? "run spanseal --help";
+  const hint = suggestion?.replace(/^\((.*)\)$/, "$1") ?? `run ${help}`;
   return failure(exitCodes.cannotTell, message, hint);
 }
 

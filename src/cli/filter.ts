@@ -1,4 +1,7 @@
 /** Which records a reader asked for. */
+import { OUTCOME_STATUSES } from "../audit/conventions/convention.ts";
+import { DECISION_OUTCOMES } from "../audit/conventions/decision.ts";
+import { ACTION_TYPES } from "../audit/members.ts";
 import { redactText } from "../audit/redact/text.ts";
 import { toHex } from "../bytes/hex.ts";
 import type { StoredRecord } from "../ledger/read.ts";
@@ -7,6 +10,7 @@ import { openAuditPolicy } from "./audit-policy.ts";
 import { CommandError, exitCodes } from "./errors.ts";
 import type { LocationOptions } from "./locate.ts";
 import type { Head } from "../ledger/chain.ts";
+import { CONTROL_KINDS } from "../ledger/control.ts";
 import { say } from "./output.ts";
 import { memberOf, readable } from "./records.ts";
 import type { ReadableRecord } from "./records.ts";
@@ -38,6 +42,7 @@ export function timeRange(options: FilterOptions): { fromTime?: bigint; toTime?:
 
 /** @returns what gives a matching record as readers print it, and undefined for any other. */
 export async function compileFilter(options: FilterOptions & LocationOptions): Promise<Filter> {
+  checkWords(options);
   const tokens = await openTokens(options);
   const ofHead = headFilter(options, tokens);
   const ofBody = bodyFilters(options, tokens);
@@ -47,6 +52,24 @@ export async function compileFilter(options: FilterOptions & LocationOptions): P
     const record = readable(stored);
     return ofBody.every((matches) => matches(record)) ? record : undefined;
   };
+}
+
+/** Words of closed lists. One that is in none would find nothing, which reads like good news. */
+const WORDS = {
+  kind: ["action", ...CONTROL_KINDS],
+  type: ACTION_TYPES,
+  outcome: [...new Set([...OUTCOME_STATUSES, ...DECISION_OUTCOMES])],
+} as const;
+
+function checkWords(options: FilterOptions): void {
+  for (const [name, words] of Object.entries(WORDS) as [keyof typeof WORDS, string[]][]) {
+    const given = options[name];
+    if (given === undefined || words.includes(given)) continue;
+    throw new CommandError(`--${name} ${given} is no ${name} of a record`, {
+      hint: `give one of ${words.join(", ")}`,
+      exitCode: exitCodes.cannotTell,
+    });
+  }
 }
 
 function headFilter(

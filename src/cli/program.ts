@@ -1,7 +1,8 @@
 /** The command line: one file per command, registered here. */
 import { Command, CommanderError } from "commander";
 import { explainFailure, formatFailure } from "./errors.ts";
-import { say } from "./output.ts";
+import { print, say } from "./output.ts";
+import { version } from "../service/version.ts";
 import { register as registerCheckProof } from "./check-proof.ts";
 import { register as registerConfig } from "./config.ts";
 import { register as registerKeys } from "./keys.ts";
@@ -50,8 +51,10 @@ function createProgram(): Command {
   const program = new Command("spanseal")
     .description("Audit sidecar for AI agents: OTLP in, a verifiable audit log on disk.")
     .addHelpText("after", examples)
+    .version(version, "--version", "print the version")
     .showSuggestionAfterError(true)
-    .configureOutput({ outputError: () => undefined })
+    // Through our own writer, which a reader that has gone (`--help | head`) ends quietly.
+    .configureOutput({ writeOut: print, writeErr: say, outputError: () => undefined })
     .exitOverride();
   for (const register of COMMANDS) register(program);
   return program;
@@ -59,12 +62,23 @@ function createProgram(): Command {
 
 /** Runs the command that the process was started with, and sets its exit code. */
 export async function run(): Promise<void> {
+  const program = createProgram();
   try {
-    await createProgram().parseAsync();
+    await program.parseAsync();
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
-    const failure = explainFailure(error);
+    const failure = explainFailure(error, helpFor(program, process.argv.slice(2)));
     if (failure.complaints.length > 0) say(formatFailure(failure));
     process.exitCode = failure.exitCode;
   }
+}
+
+/** The help of the command that these words begin with. */
+function helpFor(program: Command, words: readonly string[]): string {
+  const [word, ...rest] = words;
+  const command = program.commands.find((known) => known.name() === word);
+  if (command !== undefined) return helpFor(command, rest);
+  const path: string[] = [];
+  for (let at: Command | null = program; at !== null; at = at.parent) path.unshift(at.name());
+  return `${path.join(" ")} --help`;
 }

@@ -56,7 +56,8 @@ async function askState(directory: string): Promise<SidecarState | undefined> {
 function fieldsOf(state: SidecarState, reasons: readonly string[]): Fields {
   const { ledger, publish, forward, endpoints } = state;
   const published = publish.publishedSize ?? 0;
-  const lag = publish.lagRecords === 0 ? "" : `, ${formatDuration(publish.lagMs)} behind`;
+  const lag =
+    publish.lagRecords === 0 ? "" : `, ${formatDuration(wholeSeconds(publish.lagMs))} behind`;
   return [
     ["sidecar", `process ${state.pid}, since ${state.startedAt}`],
     ["ready", reasons.length === 0 ? "yes" : "no"],
@@ -70,6 +71,10 @@ function fieldsOf(state: SidecarState, reasons: readonly string[]): Fields {
     ...forwardFields(forward),
     ["public key", state.publicKey],
   ];
+}
+
+function wholeSeconds(milliseconds: number): number {
+  return Math.round(milliseconds / 1000) * 1000;
 }
 
 function forwardFields(forward: ForwardState | undefined): Fields {

@@ -86,6 +86,20 @@ test.concurrent.for<[string, string[], number[]]>([
   expect(indexes(shownLines(ended.stdout))).toEqual(wanted);
 });
 
+test.concurrent.for([
+  ["outcome", "dennied", "success, failure, denied"],
+  ["type", "tol_call", "agent_run, model_call, tool_call"],
+  ["kind", "sael", "action, opened"],
+] as const)("--%s %s is no word of its list, and not just found nowhere", async (given) => {
+  const [option, word, words] = given;
+  const { code, stdout, stderr } = await recorded.run(["query", `--${option}`, word]);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr).toContain(
+    `error: --${option} ${word} is no ${option} of a record\nhint: give one of`,
+  );
+  expect(stderr).toContain(words);
+});
+
 test("the value that was tokenised is found by the plain one and by its token", async () => {
   const token = recorded.find("agent_run").body.actor.user.id as string;
   expect(token).toMatch(/^tok_email_/);

@@ -9,14 +9,16 @@ import type { ActionType, MemberPath } from "../members.ts";
 import type { Sources } from "../plan.ts";
 import type { View } from "../walk/view.ts";
 
-export type OutcomeStatus =
-  | "success"
-  | "failure"
-  | "denied"
-  | "cancelled"
-  | "pending"
-  | "partial"
-  | "unknown";
+export const OUTCOME_STATUSES = [
+  "success",
+  "failure",
+  "denied",
+  "cancelled",
+  "pending",
+  "partial",
+  "unknown",
+] as const;
+type OutcomeStatus = (typeof OUTCOME_STATUSES)[number];
 
 export interface Outcome {
   readonly status: OutcomeStatus;

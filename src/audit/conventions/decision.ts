@@ -43,7 +43,7 @@ export const decisionSources: Sources = {
   "decision.would_deny": ["spanseal.decision.would_deny"],
 };
 
-const OUTCOMES: ReadonlySet<string> = new Set([
+export const DECISION_OUTCOMES: ReadonlySet<string> = new Set([
   "allowed",
   "denied",
   "modified",
@@ -99,7 +99,7 @@ function word(
 /** The decision that the attributes state: on a span, on an event or on a log record. */
 export function decisionOf(view: View): Action {
   const raw: string[] = [];
-  const outcome = word(view, DECISION_OUTCOME, OUTCOMES, raw) ?? "unknown";
+  const outcome = word(view, DECISION_OUTCOME, DECISION_OUTCOMES, raw) ?? "unknown";
   const by = word(view, BY, DECIDERS, raw);
   const scope = word(view, SCOPE, SCOPES, raw);
   const constants: Partial<Record<MemberPath, string>> = {
