@@ -59,7 +59,8 @@ export interface CoreOptions {
  */
 export async function openCore(options: CoreOptions): Promise<Core> {
   const { config, log, keys } = options;
-  const bucket = directoryBucket(config.publish.bucket, nodeFiles);
+  // Absolute: what was published is remembered by the bucket's location, however it is spelled.
+  const bucket = directoryBucket(resolve(config.publish.bucket), nodeFiles);
   const spool = new SpoolOpening({
     ...options,
     appendControl: (control) => ledger.appendControl(control),

@@ -51,8 +51,7 @@ export async function serveUntilSignal(
       log.error({}, `not closed after ${shutdownMsMax} ms: ending at once`);
       exit(failedExitCode);
     }, shutdownMsMax);
-    await opened.close();
-    clearTimeout(late);
+    await opened.close().finally(() => clearTimeout(late));
     log.info({}, "closed");
   } finally {
     for (const signal of signals) process.off(signal, onSignal);

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startSidecar } from "../service/sidecar-process.ts";
@@ -45,6 +45,22 @@ test("commands go through the running sidecar, and work on the ledger where none
   const again = await startSidecar({ cwd });
   expect(again.ready.public_key).toBe(vkeys[1]);
   expect(await again.stop()).toBe(0);
+});
+
+test("what was published is remembered however the bucket's folder is spelled", async () => {
+  const sidecar = await startSidecar();
+  const { cwd, ready } = sidecar;
+  expect(await sidecar.stop()).toBe(0);
+  rmSync(ready.bucket, { recursive: true });
+  const spelled = [
+    ["--data", "spanseal-data"],
+    ["--data", join(cwd, "spanseal-data")],
+  ];
+  for (const data of spelled) {
+    const { code, stderr } = await spanseal(["publish", ...config, ...data], { cwd });
+    expect(code).toBe(3);
+    expect(stderr).toContain("the bucket was emptied, not mounted or restored from an older copy");
+  }
 });
 
 test("keys are created once, told without secrets, and missed with a hint", async () => {
