@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { canonicalize, parseCanonical } from "../bytes/canonical-json.ts";
-import { decodeUtf8, encodeUtf8 } from "../bytes/utf8.ts";
+import { decodeUtf8Lossy, encodeUtf8 } from "../bytes/utf8.ts";
 import { equalBytes, sha256Hex } from "../ledger/digest.ts";
 import { isCode } from "../ledger/files.ts";
 import type { Files } from "../ledger/files.ts";
@@ -138,8 +138,8 @@ export class PublishQueue {
 async function readCursor(directory: string, files: Files): Promise<Cursor | undefined> {
   try {
     const bytes = await files.read(join(directory, cursorName));
-    const value = parseCanonical(decodeUtf8(bytes)) as unknown as Cursor;
-    const wellFormed = typeof value.bucket === "string" && Number.isSafeInteger(value.size);
+    const value = parseCanonical(decodeUtf8Lossy(bytes)) as unknown as Cursor | null;
+    const wellFormed = typeof value?.bucket === "string" && Number.isSafeInteger(value.size);
     return wellFormed ? value : undefined;
   } catch (error) {
     if (isCode(error, "ENOENT") || error instanceof SyntaxError) return undefined;

@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { nodeFiles } from "../../src/ledger/files.ts";
@@ -483,3 +483,14 @@ test("an unreachable bucket does not stop a start, and is judged when it answers
   expect(publisher.status().halted).toBe(true);
   expect(publisher.status().lastError).toMatch(/restored from an older copy/);
 });
+
+test.each(["", "null", "[]", '{"bucket":1}', "\u00ff\u00fe not JSON"])(
+  "a cursor file of %j is no cursor: the bucket is asked instead",
+  async (text) => {
+    const publisher = await open();
+    ledger.append(3);
+    const { size } = await publisher.publishNow();
+    await writeFile(join(ledger.directory, "publish/cursor.json"), Buffer.from(text, "latin1"));
+    expect((await open()).status().publishedSize).toBe(size);
+  },
+);
