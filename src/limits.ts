@@ -173,6 +173,8 @@ export const verifyChunkBytes: number = MIB;
 export const redactionValueBytesMax: number = 16 * MIB;
 /** Redaction: levels of JSON inside JSON strings; a deeper value with candidates is masked. */
 export const redactionNestingMax = 8;
+/** Redaction: levels of messages that are told apart in a field that the schema does not know. */
+export const unknownLevelsMax = 16;
 
 /** Publish: time between two looks at what is due. */
 export const publishPollMs = 1000;

@@ -48,7 +48,11 @@ function lookAtSign(bytes: Uint8Array, at: number): number {
   if (to === at + 5) return bit.AT_SIGN;
   let from = at - 1;
   while (from > at - 300 && bytes[from]! > 0x20 && bytes[from] !== 0x2f) from--;
-  return bytes[from] === 0x2f && bytes[from - 1] === 0x2f ? bit.AT_SIGN : 0;
+  if (bytes[from] !== 0x2f) return 0;
+  // JSON may write `:\/\/`, and twice escaped more backslashes.
+  from--;
+  while (bytes[from] === 0x5c) from--;
+  return bytes[from] === 0x2f ? bit.AT_SIGN : 0;
 }
 
 /** Also what may hide such a character: a backslash, a percent sign, anything beyond ASCII. */

@@ -1,6 +1,13 @@
 /** Detection in one text: hits of all detectors, and what stands in their place. */
 import type { PhiScene } from "../phi/account.ts";
-import { applyActions, drops, maskText, tokenize, type Actions } from "./actions.ts";
+import {
+  applyActions,
+  drops,
+  maskText,
+  tokenize,
+  unexaminedClass,
+  type Actions,
+} from "./actions.ts";
 import { EVERYTHING } from "./candidates.ts";
 import { blank, findHits, type Detector, type Place } from "./detector.ts";
 import type { RedactionPolicy } from "./policy.ts";
@@ -59,7 +66,7 @@ interface RawHit {
   readonly rank: number;
 }
 
-/** A text in which masks uncover more than this is left as it is then: each round looks at it all. */
+/** Where masks uncover more after this, the rest goes as well: each round looks at it all. */
 const roundsMax = 4;
 
 /**
@@ -68,13 +75,34 @@ const roundsMax = 4;
  */
 export function redactPlain(text: string, scene: Scene): Change[] {
   let changes = changesOnce(text, scene);
-  for (let round = 1; changes.length > 0 && round < roundsMax; round++) {
+  for (let round = 1; changes.length > 0; round++) {
     const after = changesOnce(replaced(text, changes), { ...scene, bits: EVERYTHING });
     const more = beyond(after, changes);
     if (more.length === 0) break;
+    if (round === roundsMax) return [maskWhole(text, scene)];
     changes = combined(changes, more);
   }
   return changes;
+}
+
+/** Rule of a value that was masked because looking into it would cost too much. */
+export const budgetRule = "budget";
+
+/** All of a text (one character per byte) as one change. */
+export function maskWhole(
+  text: string,
+  scene: Pick<Scene, "policy" | "tenant" | "identity">,
+): Change {
+  const what = unexaminedClass;
+  return {
+    start: 0,
+    end: text.length,
+    text: scene.identity ? treatText(tokenize, text, { class: what, scene }) : maskText(what),
+    rule: budgetRule,
+    class: what,
+    action: scene.identity ? "tokenize" : "mask",
+    drop: false,
+  };
 }
 
 function changesOnce(text: string, scene: Scene): Change[] {
@@ -173,7 +201,9 @@ function shield(hits: readonly RawHit[], text: string, policy: RedactionPolicy):
   if (shields.length === 0) return [...hits];
   return hits.flatMap((hit) => {
     let { start, end } = hit;
-    for (const one of shields) {
+    for (let at = firstEndingAfter(shields, start); at < shields.length; at++) {
+      const one = shields[at]!;
+      if (one.start >= hit.end) break;
       if (start >= one.start && start < one.end) start = one.end;
       if (end > one.start && end <= one.end) end = one.start;
     }
@@ -182,6 +212,18 @@ function shield(hits: readonly RawHit[], text: string, policy: RedactionPolicy):
       ? [hit]
       : [{ ...hit, start, end, value: text.slice(start, end) }];
   });
+}
+
+/** A search by halves: a text may have as many masks as hits. */
+function firstEndingAfter(shields: readonly { readonly end: number }[], start: number): number {
+  let low = 0;
+  let high = shields.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (shields[middle]!.end <= start) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** Hits that overlap become one, so that no part of any of them is left. */

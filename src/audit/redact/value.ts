@@ -1,15 +1,11 @@
 /** One value, whatever it holds: text, JSON, JSON inside JSON. */
 import { redactionValueBytesMax, redactionNestingMax } from "../../limits.ts";
-import { maskText, tokenize, unexaminedClass } from "./actions.ts";
 import { Candidates, RULE } from "./candidates.ts";
 import { redactJson } from "./json.ts";
 import { looksLikeJson, parseJsonTree } from "./json-tree.ts";
-import { redactPlain, treatText, type Change, type Scene } from "./plain.ts";
+import { maskWhole, redactPlain, type Change, type Scene } from "./plain.ts";
 import type { RedactionPolicy } from "./policy.ts";
 import { scan } from "./scan.ts";
-
-/** Rule of a value that was masked because looking into it would cost too much. */
-export const budgetRule = "budget";
 
 /** Every candidate in `bytes[start, end)`: the cheap scan and the literals of the operator's rules. */
 export function findCandidates(
@@ -28,9 +24,11 @@ export function findCandidates(
 
 /** Changes of a value that has candidates, in order and apart from each other. */
 export function redactValue(bytes: Buffer, scene: Scene): Change[] {
-  if (bytes.length > redactionValueBytesMax) return [maskWhole(bytes, scene)];
+  if (bytes.length > redactionValueBytesMax)
+    return [maskWhole(bytes.toString("latin1", 0, bytes.length), scene)];
   if (looksLikeJson(bytes)) {
-    if (scene.depth >= redactionNestingMax) return [maskWhole(bytes, scene)];
+    if (scene.depth >= redactionNestingMax)
+      return [maskWhole(bytes.toString("latin1", 0, bytes.length), scene)];
     const roots = parseJsonTree(bytes);
     if (roots !== undefined) {
       const found = findCandidates(bytes, scene.policy);
@@ -38,15 +36,6 @@ export function redactValue(bytes: Buffer, scene: Scene): Change[] {
     }
   }
   return redactPlain(bytes.toString("latin1", 0, bytes.length), scene);
-}
-
-function maskWhole(bytes: Buffer, scene: Scene): Change {
-  const what = unexaminedClass;
-  const text = scene.identity
-    ? treatText(tokenize, bytes.toString("latin1", 0, bytes.length), { class: what, scene })
-    : maskText(what);
-  const action = scene.identity ? "tokenize" : "mask";
-  return { start: 0, end: bytes.length, text, rule: budgetRule, class: what, action, drop: false };
 }
 
 /** `bytes` with the changes made. */

@@ -7,7 +7,7 @@ import { phiScene, type PhiScene } from "../phi/account.ts";
 import { isResultKey } from "../phi/keys.ts";
 import type { Field, Message } from "../otlp/schema.ts";
 import { rowScene, treatAnyValue } from "./cell.ts";
-import { INTEGER, NUMBERS } from "./candidates.ts";
+import { INTEGER, NUMBERS, RULE } from "./candidates.ts";
 import { note } from "./findings.ts";
 import { isAddressKey, normalizeKey } from "./keys.ts";
 import {
@@ -72,7 +72,8 @@ function walkField(walk: Walk, field: Field | undefined, at: At): void {
       starOut(walk, reader.start, reader.stop, name);
       return;
     default:
-    // Packed numbers hold no text.
+      // Packed numbers hold no text; a single number with a length is a field of some other schema.
+      if (field?.repeated === false) starOut(walk, reader.start, reader.stop, name);
   }
 }
 
@@ -93,11 +94,19 @@ function walkChild(walk: Walk, message: Message, name: string, at: At): void {
 /** Repeated messages, whose findings name an index even where there is only one. */
 const REPEATED = /(?:^|\.)(?:events|links|dataPoints|exemplars|entityRefs|quantileValues)$/;
 
+/** What the attribute around a map says about its members. */
+interface Around {
+  readonly phi: PhiScene | undefined;
+  readonly attribute: string;
+  /** That an operator's rule is for all under this attribute. */
+  readonly bits: number;
+}
+
 /**
  * Key and values, every copy of them. @returns true where the attribute is to be removed: then it
  * has left no edits.
  */
-function walkKeyValue(walk: Walk, here: Here, phi?: PhiScene): boolean {
+function walkKeyValue(walk: Walk, here: Here, around?: Around): boolean {
   const { start, stop } = here.enclosure;
   const editsBefore = walk.edits.length;
   const reader = new WireReader(walk.bytes, start, stop);
@@ -115,7 +124,8 @@ function walkKeyValue(walk: Walk, here: Here, phi?: PhiScene): boolean {
     const bytes = walk.bytes.subarray(reader.start, reader.stop);
     shownKey = changes.length === 0 ? rawKey : applyChanges(bytes, changes).toString();
   }
-  const scene = keyScene(walk, rawKey, keyBits, phi);
+  const scene = keyScene(walk, rawKey, keyBits, around);
+  const phi = around?.phi;
   const column = phi?.columns.get(rawKey.toLowerCase());
   const path = `${here.path}[${JSON.stringify(shownKey)}]`;
   const values = new WireReader(walk.bytes, start, stop);
@@ -145,11 +155,12 @@ function phiFor(walk: Walk, mayBeResult: boolean): PhiScene | undefined {
   return phiScene(isResult ? walk.tables : walk.mentioned, walk.account, isResult);
 }
 
-function keyScene(walk: Walk, rawKey: string, bits: number, phi: PhiScene | undefined): KeyScene {
+function keyScene(walk: Walk, rawKey: string, bits: number, around: Around | undefined): KeyScene {
+  const attribute = around?.attribute ?? rawKey;
   return {
-    phi: phi ?? phiFor(walk, isResultKey(rawKey)),
-    place: { key: normalizeKey(rawKey), rawKey, attribute: rawKey },
-    keyBits: bits,
+    phi: around?.phi ?? phiFor(walk, isResultKey(rawKey)),
+    place: { key: normalizeKey(rawKey), rawKey, attribute },
+    keyBits: bits | (around?.bits ?? 0),
     identity: walk.policy.identityKeys.has(rawKey),
     address: isAddressKey(rawKey),
   };
@@ -185,7 +196,7 @@ function walkLength(walk: Walk, reader: WireReader, here: Here, scene: KeyScene)
       walkList(walk, below(here, reader, here.path), scene);
       return false;
     case 6:
-      walkMap(walk, below(here, reader, here.path), scene.phi);
+      walkMap(walk, below(here, reader, here.path), scene);
       return false;
     case 7:
       return redactBytes(walk, reader, here, scene);
@@ -210,14 +221,19 @@ function walkList(walk: Walk, here: Here, scene: KeyScene): void {
   }
 }
 
-function walkMap(walk: Walk, here: Here, phi: PhiScene | undefined): void {
-  const inside = phi === undefined ? undefined : rowScene(walk, here.enclosure, phi);
+function walkMap(walk: Walk, here: Here, scene: KeyScene): void {
+  const { phi, place } = scene;
+  const around: Around = {
+    phi: phi === undefined ? undefined : rowScene(walk, here.enclosure, phi),
+    attribute: place.attribute,
+    bits: scene.keyBits & RULE,
+  };
   const reader = new WireReader(walk.bytes, here.enclosure.start, here.enclosure.stop);
   while (reader.next()) {
     if (reader.field !== 1 || reader.wireType !== LENGTH_DELIMITED) {
       walkUnknown(walk, reader, here.path);
-    } else if (visits(walk, reader.start, reader.stop)) {
-      if (walkKeyValue(walk, below(here, reader, here.path), inside)) remove(walk, reader, here);
+    } else if (around.bits !== 0 || visits(walk, reader.start, reader.stop)) {
+      if (walkKeyValue(walk, below(here, reader, here.path), around)) remove(walk, reader, here);
     }
   }
 }

@@ -34,17 +34,22 @@ function findSecrets(text: string, place: Place): Hit[] {
   for (let match = LEAD.exec(text); match !== null; match = LEAD.exec(text)) {
     const start = match.index + match[0].length;
     const quotes = match[4] ?? "";
-    const end = valueEnd(text, start, quotes);
     const before = text.slice(Math.max(0, match.index - 14), match.index);
     const strength = strengthOf(match);
     if (strength !== "password" && HARMLESS_BEFORE.test(before)) continue;
     const assigned = quotes !== "" || match[0].includes("=");
-    if (!isSecret(text.slice(start, end), strength, assigned)) continue;
+    // The next word may stand inside this value, so what is no secret must not be read to its end.
+    const judgedEnd = valueEnd(text.slice(0, start + judgedChars), start, quotes);
+    if (!isSecret(text.slice(start, judgedEnd), strength, assigned)) continue;
+    const end = valueEnd(text, start, quotes);
     hits.push({ start, end });
     LEAD.lastIndex = end;
   }
   return hits;
 }
+
+/** So much of a value says whether it is a secret. */
+const judgedChars = 256;
 
 /**
  * To the closing quote, or to white space and what separates one value from the next; to a mask, so
