@@ -1,18 +1,15 @@
 /** `spanseal keys init|status|public|rotate` */
-import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import { Argument } from "commander";
 import type { Command } from "commander";
 import type { JsonValue } from "../bytes/canonical-json.ts";
 import { keyName } from "../ledger/chain.ts";
-import { nodeFiles } from "../ledger/files.ts";
-import { openKeys, publicVkeys } from "../ledger/keys.ts";
-import type { KeyFolder, KeyRing } from "../ledger/keys.ts";
+import { publicVkeys } from "../ledger/keys.ts";
+import type { KeyRing } from "../ledger/keys.ts";
+import { openKeysOf } from "../service/keys.ts";
 import { locate, locateLedger, readDescriptor, withLocation } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
 import { print, printFields, printJson, say, textOf } from "./output.ts";
-
-const folder: KeyFolder = { files: nodeFiles, randomBytes };
 
 export function register(program: Command): void {
   const keys = program
@@ -44,8 +41,9 @@ Examples:
 }
 
 async function init(options: LocationOptions): Promise<void> {
-  const { directory } = locate(options).config.keys;
-  const ring = await openKeys(directory, folder, { create: true });
+  const { config } = locate(options);
+  const { directory } = config.keys;
+  const ring = await openKeysOf(config, { create: true });
   if (options.json === true) {
     printJson({ directory: resolve(directory), created: ring.created });
   } else if (ring.created) {
@@ -102,7 +100,7 @@ function sayRotated(which: string, result: JsonValue): void {
 }
 
 function openRing(options: LocationOptions): Promise<KeyRing> {
-  return openKeys(locate(options).config.keys.directory, folder, { create: false });
+  return openKeysOf(locate(options).config, { create: false });
 }
 
 function chainKeyName(ring: KeyRing, epoch: number): string {

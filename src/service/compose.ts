@@ -1,9 +1,7 @@
 /** The whole sidecar: what it opens, in which order, and how it ends. */
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { descriptorName } from "../ledger/directory.ts";
-import { KeyError, openKeys, publicVkeys } from "../ledger/keys.ts";
-import type { KeyRing } from "../ledger/keys.ts";
+import { publicVkeys } from "../ledger/keys.ts";
 import { startReceivers } from "../ingest/receivers.ts";
 import type { IngestLogEntry, Receivers } from "../ingest/receivers.ts";
 import { systemClock } from "../ledger/clock.ts";
@@ -15,9 +13,10 @@ import { formatEndpoint } from "./config/values.ts";
 import { controlHandlers } from "./control-commands.ts";
 import { openControlSocket } from "./control-socket.ts";
 import type { ControlSocket } from "./control-socket.ts";
-import { keyFolder, openCore } from "./core.ts";
+import { openCore } from "./core.ts";
 import type { Core } from "./core.ts";
 import { requestHandler } from "./handler.ts";
+import { openKeysOf } from "./keys.ts";
 import { limitedLog } from "./log.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
@@ -50,7 +49,7 @@ interface Opened {
 /** @throws an error of any layer that says what to do; then nothing is left open. */
 export async function openSidecar({ config }: LoadedConfig, log: Log): Promise<Sidecar> {
   const startedAt = new Date().toISOString();
-  const keys = await openOrCreateKeys(config);
+  const keys = await openKeysOf(config, { create: true });
   const policy = auditPolicy({ config, keys, randomBytes: pooledRandomBytes() });
   const opened: Opened = { draining: false };
   const core = await openCore({ config, log, keys, redaction: policy.redaction });
@@ -78,22 +77,6 @@ export async function openSidecar({ config }: LoadedConfig, log: Log): Promise<S
     throw error;
   }
   return { keysCreated: keys.created, state: observe, close: () => close(opened) };
-}
-
-/** New keys are for a new ledger only: they could not go on with one that others have begun. */
-async function openOrCreateKeys(config: Config): Promise<KeyRing> {
-  const { directory } = config.ledger;
-  const exists = (await nodeFiles.list(directory)).includes(descriptorName);
-  try {
-    return await openKeys(config.keys.directory, keyFolder, { create: !exists });
-  } catch (error) {
-    if (!exists || !(error instanceof KeyError) || error.code !== "missing") throw error;
-    throw new KeyError(
-      "missing",
-      `there are no keys in ${config.keys.directory}, but the ledger ${directory} needs its own: ` +
-        "restore the folder from its backup, or name it with --keys",
-    );
-  }
 }
 
 interface Telling {

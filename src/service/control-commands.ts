@@ -6,8 +6,8 @@ import { toHex } from "../bytes/hex.ts";
 import { keyName } from "../ledger/chain.ts";
 import { parseCheckpoint } from "../ledger/checkpoint.ts";
 import type { ControlHandlers } from "./control-socket.ts";
-import { keyFolder } from "./core.ts";
 import type { Core } from "./core.ts";
+import { keyFolder } from "./keys.ts";
 import type { SidecarState } from "./state.ts";
 
 export interface CommandParts {

@@ -13,7 +13,7 @@ import { systemClock } from "../ledger/clock.ts";
 import type { ControlMembers } from "../ledger/control.ts";
 import { nodeFiles } from "../ledger/files.ts";
 import type { CommitFollower } from "../ledger/follower.ts";
-import type { KeyFolder, KeyRing } from "../ledger/keys.ts";
+import type { KeyRing } from "../ledger/keys.ts";
 import { openLedger } from "../ledger/ledger.ts";
 import type { KnownSize, Ledger } from "../ledger/ledger.ts";
 import { readRecord } from "../ledger/read.ts";
@@ -28,8 +28,6 @@ import type { Log } from "./log.ts";
 import { forwarderOptions } from "./sink.ts";
 import type { SinkParts } from "./sink.ts";
 import { version } from "./version.ts";
-
-export const keyFolder: KeyFolder = { files: nodeFiles, randomBytes };
 
 export interface Core {
   /** The keys in use; a rotation replaces them. */

@@ -1,5 +1,4 @@
 /** A command that appends: through the running sidecar, or on the ledger itself where none runs. */
-import { openKeys } from "../ledger/keys.ts";
 import type { JsonValue } from "../bytes/canonical-json.ts";
 import { LedgerError } from "../ledger/ledger-error.ts";
 import { drainSinkMsMax } from "../limits.ts";
@@ -7,7 +6,8 @@ import type { LoadedConfig } from "./config.ts";
 import { ControlError } from "./control-error.ts";
 import { controlHandlers } from "./control-commands.ts";
 import { askSidecar } from "./control-socket.ts";
-import { keyFolder, openCore } from "./core.ts";
+import { openCore } from "./core.ts";
+import { openKeysOf } from "./keys.ts";
 import { openLog } from "./log.ts";
 import { auditPolicy } from "./policy.ts";
 import { pooledRandomBytes } from "./random.ts";
@@ -36,7 +36,7 @@ async function operateAlone(
   argument: JsonValue,
 ): Promise<JsonValue> {
   const { log, flush } = openLog("error");
-  const keys = await openKeys(config.keys.directory, keyFolder, { create: false });
+  const keys = await openKeysOf(config, { create: false });
   const { redaction } = auditPolicy({ config, keys, randomBytes: pooledRandomBytes() });
   const core = await openCore({ config, log, keys, redaction });
   try {

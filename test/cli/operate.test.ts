@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startSidecar } from "../service/sidecar-process.ts";
@@ -79,6 +79,34 @@ test("keys are created once, told without secrets, and missed with a hint", asyn
     expect(status.stdout).not.toContain(secret);
   }
   expect(status.stdout).toMatch(/^chain key +1:[0-9a-f]{8} /m);
+});
+
+test("no keys are made for a ledger that has lost its own", async () => {
+  const sidecar = await startSidecar();
+  const { cwd } = sidecar;
+  expect(await sidecar.stop()).toBe(0);
+  rmSync(join(cwd, "spanseal-keys"), { recursive: true });
+  for (const command of ["keys init", "keys status", "keys public", "publish"]) {
+    const { code, stdout, stderr } = await spanseal([...command.split(" "), ...config], { cwd });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(/needs its own\nhint: restore the folder from its backup/);
+  }
+  expect(existsSync(join(cwd, "spanseal-keys"))).toBe(false);
+});
+
+test("without a bucket verify says what it could not tell", async () => {
+  const sidecar = await startSidecar();
+  const { cwd, ready } = sidecar;
+  expect(await sidecar.stop()).toBe(0);
+  const whole = await spanseal(["verify", ...config], { cwd });
+  expect(whole.code).toBe(0);
+  expect(whole.stdout).not.toContain("not checked");
+  rmSync(ready.bucket, { recursive: true });
+  for (const options of [[], ["--no-bucket"]]) {
+    const { code, stdout } = await spanseal(["verify", ...config, ...options], { cwd });
+    expect(code).toBe(0);
+    expect(stdout).toContain("not checked (bucket): no bucket was compared");
+  }
 });
 
 test.for(["keys public", "publish", "status", "keys rotate log"])(
