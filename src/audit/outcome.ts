@@ -7,13 +7,14 @@
  *    `gen_ai.task.status`;
  * 3. `error.type`, an exception or status ERROR: failure (but a pause that is raised as an
  *    exception, see `PAUSES`, is unknown);
- * 4. a result: success, unless the result itself says error (see `resultSaysError`);
+ * 4. a result: success, unless the result itself says error (see `resultSaysError`), or the only
+ *    reason why a model finished is `error`;
  * 5. otherwise unknown. `pending` needs evidence of an approval, which only 1 and 2 can give.
  */
 import type { Action, Outcome } from "./conventions/convention.ts";
 import type { Draft } from "./draft.ts";
 import { MEMBER, type ActionType, type MemberPath } from "./members.ts";
-import { KVLIST, STRING } from "./walk/columns.ts";
+import { ARRAY, KVLIST, STRING } from "./walk/columns.ts";
 import { keyId } from "./walk/keys.ts";
 import type { View } from "./walk/view.ts";
 
@@ -73,6 +74,7 @@ function numbered(
   );
 }
 
+const FINISH_REASONS = MEMBER["model.finish_reasons"];
 const RESULT = MEMBER["content.result"];
 const ERROR_TYPE = MEMBER["outcome.error.type"];
 
@@ -91,9 +93,24 @@ export function outcomeOf(
     return isPause(view, draft) ? UNKNOWN : FAILURE;
   }
   if (action.type === "tool_call" || action.type === "handoff") return toolOutcome(view, draft);
+  if (endedByError(view, draft)) return { status: "failure", basis: "inferred" };
   const evidence = EVIDENCE[action.type];
   return evidence?.some((member) => draft.state[member] !== 0) === true ? SUCCESS : UNKNOWN;
 }
+
+/** The one finish reason of the conventions that is no answer: every choice has it. */
+function endedByError(view: View, draft: Draft): boolean {
+  const row = draft.state[FINISH_REASONS]! - 1;
+  if (row < 0) return false;
+  const { columns } = view;
+  const text = view.latin1(columns.valueStart[row]!, columns.valueStop[row]!);
+  return columns.kind[row] === ARRAY
+    ? ALL_ERRORS.test(text)
+    : text === "error" || text === '["error"]';
+}
+
+/** ArrayValue.values, each an AnyValue with this string. */
+const ALL_ERRORS = /^(?:\n\x07\n\x05error)+$/;
 
 function explicitOutcome(view: View): Outcome | undefined {
   for (const key of EXPLICIT) {
@@ -117,13 +134,21 @@ function toolOutcome(view: View, draft: Draft): Outcome {
   const start = columns.valueStart[row]!;
   const stop = columns.valueStop[row]!;
   if (columns.kind[row] === STRING && stop - start <= resultBytesMax) {
-    if (view.bytes[start] !== OPEN_BRACE || !view.contains(row, 'rror"')) return EXECUTED;
+    if (!isObjectText(view.bytes, start, stop)) return EXECUTED;
+    if (!view.contains(row, 'rror"') && !view.contains(row, '"fail')) return EXECUTED;
     return resultSaysError(view.slice(start, stop)) ?? EXECUTED;
   }
   if (columns.kind[row] === KVLIST && view.contains(row, "isError")) return UNKNOWN;
   return EXECUTED;
 }
 
+function isObjectText(bytes: Uint8Array, start: number, stop: number): boolean {
+  let at = start;
+  while (at < stop && bytes[at]! <= SPACE) at++;
+  return at < stop && bytes[at] === OPEN_BRACE;
+}
+
+const SPACE = 0x20;
 const OPEN_BRACE = 0x7b;
 /** A longer result is data, whatever words it holds. */
 const resultBytesMax = 65_536;

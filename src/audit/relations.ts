@@ -74,15 +74,26 @@ function relateGroup(group: readonly PendingRecord[]): void {
   }
 }
 
-/** Lets a decision speak for the call it is about. */
+/**
+ * Lets a decision speak for the call it is about. A question is settled by any answer, whichever
+ * came first here; after a refusal nothing else is believed.
+ */
 function decide(call: PendingRecord, by: PendingRecord): void {
   if (by.action.type !== "decision" || call.action.type === "decision") return;
   if (call.action.type !== "tool_call" && call.item !== by.item) return;
-  const outcome = outcomeOfDecision(
-    by.action.constants?.["decision.outcome"] as string | undefined,
-  );
-  if (outcome !== undefined) call.decided ??= outcome;
+  const word = by.action.constants?.["decision.outcome"] as string | undefined;
+  const outcome = outcomeOfDecision(word);
+  if (outcome?.status === "pending") {
+    if (!call.answered) call.decided ??= outcome;
+    return;
+  }
+  if (outcome === undefined && !GOES_AHEAD.has(word)) return;
+  call.answered = true;
+  if (call.decided === undefined || call.decided.status === "pending") call.decided = outcome;
 }
+
+/** Answers after which it is the call itself that tells how it ended. */
+const GOES_AHEAD: ReadonlySet<string | undefined> = new Set(["allowed", "modified", "not_gated"]);
 
 const NESTED: ReadonlySet<ActionType> = new Set([
   "tool_call",

@@ -55,6 +55,8 @@ export interface PendingRecord {
   duplicateOf: Relation[] | undefined;
   /** What a decision on the same call in this request means for it. */
   decided: Outcome | undefined;
+  /** Whether such a decision was an answer, after which the call waits no more. */
+  answered: boolean;
   /** The nearest enclosing span that says who acted. */
   above: Ancestor | undefined;
 }
@@ -161,6 +163,7 @@ export class Survey {
       related: undefined,
       duplicateOf: undefined,
       decided: undefined,
+      answered: false,
       above: undefined,
     });
   }
