@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { redactRequest, type ItemFindings } from "../../src/audit/redact/request.ts";
 import type { PhiTableConfig } from "../../src/audit/redact/policy.ts";
 import type { Signal } from "../../src/audit/otlp/schema.ts";
-import { anyValue, encodeOtlp, type Plain } from "../support/otlp-writer.ts";
+import { anyValue, attributes, encodeOtlp, type Plain } from "../support/otlp-writer.ts";
 import { decode, policyOf } from "./support.ts";
 
 const table: PhiTableConfig = {
@@ -210,5 +210,40 @@ test.each([
   const text = Buffer.from(bytes).toString("latin1");
   for (const gone of ["0042371", "jane.doe@", "E11.9", "4111 1111"]) {
     expect(text).not.toContain(gone);
+  }
+});
+
+test("keys under a declared column are looked at like any text", () => {
+  const phi = [
+    {
+      match: { tools: ["lookup_patient"] },
+      columns: { contact: { class: "phi", action: "mask" } },
+    },
+  ];
+  const rows = {
+    rows: [{ contact: { "jane.doe@example.com": "x", more: { "536-90-4399": "y" } } }],
+  };
+  for (const result of [rows, JSON.stringify(rows)]) {
+    const bytes = encodeOtlp("ExportTraceServiceRequest", {
+      resourceSpans: [
+        {
+          scopeSpans: [
+            {
+              spans: [
+                {
+                  attributes: attributes({
+                    "gen_ai.tool.name": "lookup_patient",
+                    "gen_ai.tool.call.result": result,
+                  }),
+                },
+              ],
+            },
+          ],
+        },
+      ],
+    });
+    const after = Buffer.from(redactRequest("traces", bytes, policyOf({ phi })).bytes);
+    expect(after.includes("[REDACTED:phi]")).toBe(true);
+    expect(["jane.doe@", "536-90"].filter((value) => after.includes(value))).toEqual([]);
   }
 });

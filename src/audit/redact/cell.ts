@@ -1,11 +1,12 @@
 /** Treats the value of a declared column that OTLP holds as a value of its own, not as JSON. */
-import { FIXED64, LENGTH_DELIMITED, VARINT, WireReader } from "../../bytes/wire.ts";
+import { FIXED64, GROUP_START, LENGTH_DELIMITED, VARINT, WireReader } from "../../bytes/wire.ts";
 import { countRow, newDocument, type PhiScene } from "../phi/account.ts";
 import type { PhiColumn } from "../phi/tables.ts";
 import { cellChange, treatCell } from "../phi/treat.ts";
 import { drops } from "./actions.ts";
 import { note } from "./findings.ts";
 import { below, replaceValue, type Here, type Walk } from "./place.ts";
+import { starOut } from "./unknown.ts";
 
 interface ValueOfColumn {
   readonly column: PhiColumn;
@@ -95,12 +96,18 @@ function treatScalar(
   replaceValue(walk, reader, here, { text: Buffer.from(treated, "latin1"), changes: [change] });
 }
 
-/** ArrayValue.values are values, KeyValueList.values hold one each. */
+/**
+ * ArrayValue.values are values, KeyValueList.values hold one each. Keys are no values of the column:
+ * what rules find in them is overwritten in place, as in fields that are unknown.
+ */
 function treatElements(walk: Walk, reader: WireReader, here: Here, cell: ValueOfColumn): void {
   const list = below(here, reader, here.path);
   const elements = reader.message();
   while (elements.next()) {
-    if (elements.field !== 1 || elements.wireType !== LENGTH_DELIMITED) continue;
+    if (elements.field !== 1 || elements.wireType !== LENGTH_DELIMITED) {
+      starField(walk, elements, here);
+      continue;
+    }
     const element = below(list, elements, here.path);
     if (reader.field === 5) {
       treatFields(walk, element, cell);
@@ -108,8 +115,16 @@ function treatElements(walk: Walk, reader: WireReader, here: Here, cell: ValueOf
     }
     const member = elements.message();
     while (member.next()) {
-      if (member.field !== 2 || member.wireType !== LENGTH_DELIMITED) continue;
+      if (member.field !== 2 || member.wireType !== LENGTH_DELIMITED) {
+        starField(walk, member, here);
+        continue;
+      }
       treatFields(walk, below(element, member, here.path), cell);
     }
   }
+}
+
+function starField(walk: Walk, reader: WireReader, here: Here): void {
+  if (reader.wireType !== LENGTH_DELIMITED && reader.wireType !== GROUP_START) return;
+  starOut(walk, reader.start, reader.stop, here.path);
 }

@@ -95,12 +95,7 @@ function visitChild(visit: Visit, { node: parent, place, keyBits }: Step, node: 
   const bits = found.between(key.start, key.end);
   const content = contentOf(visit.json, key);
   if (bits !== 0 || scene.everyBits !== 0) {
-    visitString(visit, {
-      node: key,
-      parent: undefined,
-      place: { ...place, key: "", rawKey: "" },
-      keyBits: 0,
-    });
+    visitKey(visit, key, place);
   }
   const rawKey = content.toString();
   return {
@@ -109,6 +104,12 @@ function visitChild(visit: Visit, { node: parent, place, keyBits }: Step, node: 
     place: { ...place, key: normalizeKey(rawKey), rawKey },
     keyBits: (bits & FROM_KEY) | (keyBits & RULE) | scene.everyBits,
   };
+}
+
+/** A key is a text of its own, which nothing else says anything about. */
+function visitKey(visit: Visit, node: JsonNode, around: Place): void {
+  const place = { ...around, key: "", rawKey: "" };
+  visitString(visit, { node, parent: undefined, place, keyBits: 0 });
 }
 
 function visitString(visit: Visit, { node, parent, place, keyBits }: Step): void {
@@ -147,7 +148,10 @@ function visitCell(visit: Visit, cell: Cell, top: JsonNode): void {
   const phi = scene.phi!;
   const open = [top];
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
-    open.push(...node.children.toReversed());
+    for (let at = node.children.length - 1; at >= 0; at--) open.push(node.children[at]!);
+    if (node !== top && node.key !== undefined && !drops(cell.column.actions)) {
+      visitKey(visit, node.key, scene.place);
+    }
     const { kind, start, end } = node;
     const isText = kind === "string";
     const content = isText ? contentOf(visit.json, node) : bytes.subarray(start, end);
