@@ -100,3 +100,37 @@ test("an unknown field beyond the budget is blotted out whole", () => {
   expect(after.length).toBe(before.length);
   expect(after.subarray(5).equals(Buffer.alloc(size, "*"))).toBe(true);
 });
+
+test("any number of values inside one, and of words in a name, is no failure", () => {
+  const text = `-----BEGIN PRIVATE KEY-----${"a@b.co ".repeat(200_000)}`;
+  expect(redactText(text, policy).text).toBe("[REDACTED:private_key]");
+  const phi = [
+    {
+      match: { tools: ["lookup_patient"], collections: ["patients"] },
+      columns: { name: { class: "phi", action: "mask" } },
+    },
+  ];
+  const many = "patients, ".repeat(200_000);
+  const bytes = encodeOtlp("ExportTraceServiceRequest", {
+    resourceSpans: [
+      {
+        scopeSpans: [
+          {
+            spans: [
+              {
+                name: `execute_tool lookup_patient${" x".repeat(200_000)}`,
+                attributes: attributes({
+                  "db.query.text": `select * from ${many}x`,
+                  "db.query.summary": many,
+                  "gen_ai.tool.call.result": '[{"name":"Jane Roe"}]',
+                }),
+              },
+            ],
+          },
+        ],
+      },
+    ],
+  });
+  const after = Buffer.from(redactRequest("traces", bytes, policyOf({ phi })).bytes);
+  expect(after.includes("Jane Roe")).toBe(false);
+});

@@ -30,7 +30,7 @@ export function matchTables(
   const reader = new WireReader(bytes, item.start, item.stop);
   while (reader.next()) {
     if (reader.wireType !== LENGTH_DELIMITED) continue;
-    if (reader.field === fields.name) names.tools.push(...spanNames(text(bytes, reader)));
+    if (reader.field === fields.name) addAll(names.tools, spanNames(text(bytes, reader)));
     if (reader.field === fields.attributes) readAttribute(bytes, reader.message(), names);
   }
   return tables.filter(
@@ -42,6 +42,11 @@ export function matchTables(
 
 const text = (bytes: Buffer, { start, stop }: Bounds): string =>
   bytes.toString("utf8", start, stop);
+
+/** One by one: a call with as many arguments as a sender likes overflows the stack. */
+function addAll(list: string[], more: readonly string[]): void {
+  for (const one of more) list.push(one);
+}
 
 /** `execute_tool lookup_patient`, `tools/call lookup_patient`, `lookup_patient`. */
 function spanNames(name: string): string[] {
@@ -56,9 +61,9 @@ function readAttribute(bytes: Buffer, reader: WireReader, names: Names): void {
     if (reader.field === 1) key = text(bytes, reader);
     if (reader.field === 2) readStrings(bytes, reader.message(), values);
   }
-  if (toolNameKeys.has(key)) names.tools.push(...values);
-  if (collectionKeys.has(key)) names.collections.push(...values);
-  if (queryKeys.has(key)) names.queries.push(...values);
+  if (toolNameKeys.has(key)) addAll(names.tools, values);
+  if (collectionKeys.has(key)) addAll(names.collections, values);
+  if (queryKeys.has(key)) addAll(names.queries, values);
 }
 
 /** The string of an AnyValue, or those of its list. */

@@ -246,7 +246,7 @@ function changeFor(cluster: readonly RawHit[], text: string, scene: Scene): Chan
     return longer > 0 || (longer === 0 && hit.rank < best.rank) ? hit : best;
   });
   const start = cluster[0]!.start;
-  const end = Math.max(...cluster.map((hit) => hit.end));
+  const end = cluster.reduce((last, hit) => Math.max(last, hit.end), start);
   const alone = start === winner.start && end === winner.end;
   const { detector } = winner;
   const actions = scene.identity ? keyedActions(detector.actions) : detector.actions;
