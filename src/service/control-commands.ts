@@ -17,10 +17,17 @@ export interface CommandParts {
 
 /** By name; the same for the control socket and for a command without a sidecar. */
 export function controlHandlers({ core, observe }: CommandParts): ControlHandlers {
+  let rotated: Promise<unknown> = Promise.resolve();
+  /** One after another: two at once would both take the number of the next key. */
+  const rotateInTurn = (kind: KeyKind): Promise<JsonValue> => {
+    const result = rotated.then(() => rotate(core, kind));
+    rotated = result.catch(() => undefined);
+    return result;
+  };
   return new Map<string, (argument: JsonValue) => Promise<JsonValue>>([
     ["status", async () => JSON.parse(JSON.stringify(observe?.() ?? null)) as JsonValue],
     ["publish", () => publish(core)],
-    ["rotate", (argument) => rotate(core, whichKey(argument))],
+    ["rotate", async (argument) => rotateInTurn(whichKey(argument))],
   ]);
 }
 

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { askSidecar } from "../../src/service/control-socket.ts";
 import { startSidecar } from "../service/sidecar-process.ts";
 import { spanseal, temporaryFolder } from "./command.ts";
 
@@ -79,6 +80,19 @@ test("keys are created once, told without secrets, and missed with a hint", asyn
     expect(status.stdout).not.toContain(secret);
   }
   expect(status.stdout).toMatch(/^chain key +1:[0-9a-f]{8} /m);
+});
+
+test("rotations that are asked for at once come one after another", async () => {
+  const sidecar = await startSidecar();
+  const rotations = ["chain", "log", "chain", "log", "chain"].map((which) =>
+    askSidecar(sidecar.ready.ledger, "rotate", { which }),
+  );
+  const indexes = (await Promise.all(rotations)).map(
+    (answer) => (answer as { index: number }).index,
+  );
+  expect(indexes.toSorted()).toEqual([2, 3, 4, 5, 6]);
+  expect(await sidecar.stop()).toBe(0);
+  expect(await spanseal(["verify", ...config], { cwd: sidecar.cwd })).toMatchObject({ code: 0 });
 });
 
 test("no keys are made for a ledger that has lost its own", async () => {
