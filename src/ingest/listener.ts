@@ -65,6 +65,10 @@ export async function listen(
   } catch (error) {
     throw listenError(error, endpoint, transport);
   }
+  // A connection that could not be accepted (no memory, no descriptors) is no reason to end.
+  server.on("error", (cause) => {
+    station.log({ level: "error", message: "cannot accept a connection", transport, cause });
+  });
   const { address, port: boundPort } = server.address() as AddressInfo;
   return { bound: { address, port: boundPort }, connections };
 }

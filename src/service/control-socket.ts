@@ -93,7 +93,11 @@ function openPath(directory: string): SocketPath {
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(path, resolve);
+    server.listen(path, () => {
+      // Later ones are of connections that could not be accepted: no reason to end.
+      server.on("error", () => undefined);
+      resolve();
+    });
   });
 }
 

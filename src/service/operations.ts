@@ -60,7 +60,11 @@ function listen(server: Server, endpoint: Endpoint): Promise<void> {
         }),
       );
     });
-    server.listen(endpoint.port, endpoint.host, () => resolve());
+    server.listen(endpoint.port, endpoint.host, () => {
+      // Later ones are of connections that could not be accepted: no reason to end.
+      server.on("error", () => undefined);
+      resolve();
+    });
   });
 }
 

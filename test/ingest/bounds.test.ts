@@ -1,9 +1,11 @@
 /** What a careless or hostile sender cannot do: memory, time, connections. */
-import { request as httpRequest } from "node:http";
+import { createServer, request as httpRequest } from "node:http";
 import { connect as connectHttp2, constants } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
+import type { IngestLogEntry } from "../../src/ingest/exchange.ts";
+import { listen } from "../../src/ingest/listener.ts";
 import { agentRequest } from "../support/agent-load.ts";
 import { grpcClient, TRACES } from "./grpc-client.ts";
 import {
@@ -216,6 +218,18 @@ describe("overload", () => {
     }
     await until(() => rig.receivers.inFlight().requests === 0);
     expect((await post(rig.httpPort, { body: spans })).status).toBe(200);
+  });
+
+  test("a connection that cannot be accepted is told, and does not end the process", async () => {
+    const server = createServer();
+    const log: IngestLogEntry[] = [];
+    const station = { transport: "grpc", log: (entry: IngestLogEntry) => log.push(entry) } as const;
+    await listen(server, { host: "127.0.0.1", port: 0 }, station, 1);
+    const cause = Object.assign(new Error("accept ENFILE"), { code: "ENFILE" });
+    server.emit("error", cause);
+    const message = "cannot accept a connection";
+    expect(log).toEqual([{ level: "error", message, transport: "grpc", cause }]);
+    server.close();
   });
 
   test("too many requests: 503 and UNAVAILABLE, asking for a repeat in a second", async () => {
