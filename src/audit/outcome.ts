@@ -105,12 +105,12 @@ function endedByError(view: View, draft: Draft): boolean {
   const { columns } = view;
   const text = view.latin1(columns.valueStart[row]!, columns.valueStop[row]!);
   return columns.kind[row] === ARRAY
-    ? ALL_ERRORS.test(text)
+    ? text !== "" && text.replaceAll(ERROR_ELEMENT, "") === ""
     : text === "error" || text === '["error"]';
 }
 
-/** ArrayValue.values, each an AnyValue with this string. */
-const ALL_ERRORS = /^(?:\n\x07\n\x05error)+$/;
+/** An element of ArrayValue.values: an AnyValue with this string. */
+const ERROR_ELEMENT = "\n\u0007\n\u0005error";
 
 function explicitOutcome(view: View): Outcome | undefined {
   for (const key of EXPLICIT) {
