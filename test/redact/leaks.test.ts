@@ -134,3 +134,20 @@ test("any number of values inside one, and of words in a name, is no failure", (
   const after = Buffer.from(redactRequest("traces", bytes, policyOf({ phi })).bytes);
   expect(after.includes("Jane Roe")).toBe(false);
 });
+
+test("a repeated tenant makes no tokens of another tenant than the record's", () => {
+  const user = { "user.id": "jane.doe@example.com" };
+  const tokens = [
+    [{ ...user, "tenant.id": "a" }, { "tenant.id": "b" }],
+    [{ ...user, "tenant.id": "a" }],
+  ].map((parts) => {
+    const bytes = encodeOtlp("ExportTraceServiceRequest", {
+      resourceSpans: [
+        { scopeSpans: [{ spans: [{ attributes: parts.flatMap((part) => attributes(part)) }] }] },
+      ],
+    });
+    const after = Buffer.from(redactRequest("traces", bytes, policy).bytes).toString("latin1");
+    return /tok_email_1_[0-9a-f]{32}/.exec(after)![0];
+  });
+  expect(tokens[0]).toBe(tokens[1]);
+});

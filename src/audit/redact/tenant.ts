@@ -40,7 +40,7 @@ function find(source: Source, places: readonly AttributePlace[]): string {
   return fallback;
 }
 
-/** The last value of `key` among the attributes that `fields` lead to. */
+/** The first copy of `key` among the attributes that `fields` lead to, as for the chain. */
 function attribute(
   source: Source,
   { start, stop }: Bounds,
@@ -54,7 +54,7 @@ function attribute(
     const bounds = { start: reader.start, stop: reader.stop };
     const value =
       rest.length > 0 ? attribute(source, bounds, rest, key) : keyValue(source, bounds, key);
-    found = value ?? found;
+    found ??= value;
   }
   return found;
 }
