@@ -90,7 +90,7 @@ test("rotations that are asked for at once come one after another", async () => 
   const indexes = (await Promise.all(rotations)).map(
     (answer) => (answer as { index: number }).index,
   );
-  expect(indexes.toSorted()).toEqual([2, 3, 4, 5, 6]);
+  expect(indexes.toSorted((left, right) => left - right)).toEqual([2, 3, 4, 5, 6]);
   expect(await sidecar.stop()).toBe(0);
   expect(await spanseal(["verify", ...config], { cwd: sidecar.cwd })).toMatchObject({ code: 0 });
 });
