@@ -151,3 +151,19 @@ test("a repeated tenant makes no tokens of another tenant than the record's", ()
   });
   expect(tokens[0]).toBe(tokens[1]);
 });
+
+test("an at sign escaped by its two hexadecimal digits", () => {
+  const bytes = encodeOtlp("ExportTraceServiceRequest", {
+    resourceSpans: [
+      {
+        scopeSpans: [
+          {
+            spans: [{ name: "s", attributes: attributes({ note: "to jane.doe\\x40example.com" }) }],
+          },
+        ],
+      },
+    ],
+  });
+  const { bytes: redacted } = redactRequest("traces", bytes, policyOf());
+  expect(Buffer.from(redacted).toString("latin1")).not.toContain("jane.doe");
+});

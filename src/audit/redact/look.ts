@@ -80,7 +80,10 @@ function lookColon(bytes: Uint8Array, at: number): number {
 
 /** `\u0000` to `\u007f`, and the escaped look-alikes that the views fold. */
 function lookEscape(bytes: Uint8Array, at: number, end: number): number {
-  if (at + 5 >= end || lower(bytes[at + 1]!) !== 0x75) return 0;
+  const letter = lower(bytes[at + 1] ?? 0);
+  // \x and two digits
+  if (letter === 0x78) return at + 3 < end ? bit.HIDDEN : 0;
+  if (at + 5 >= end || letter !== 0x75) return 0;
   const high = lower(bytes[at + 2]!);
   const next = lower(bytes[at + 3]!);
   if (high === 0x30 && next === 0x30) return bit.HIDDEN;
