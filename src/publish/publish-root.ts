@@ -31,11 +31,20 @@ export async function publishRoot(
   return { size: root.size, version };
 }
 
+/** Several at once: in a directory they share its syncs, elsewhere the way to and fro. */
+const copiesAtOnce = 8;
+
 async function copyTiles(parties: Parties, published: number, size: number): Promise<void> {
   const { origin, tree } = parties;
-  for (const tile of tilesBetween(published, size)) {
-    await create(parties, `${origin}/${tilePath(tile)}`, await tree.tile(tile, size));
-  }
+  const tiles = tilesBetween(published, size);
+  const copyNext = async (): Promise<void> => {
+    for (const tile of tiles) {
+      await create(parties, `${origin}/${tilePath(tile)}`, await tree.tile(tile, size));
+    }
+  };
+  // All have ended before anything is tried again, and no copy goes on after a failure is told.
+  const copies = await Promise.allSettled(Array.from({ length: copiesAtOnce }, copyNext));
+  for (const copy of copies) if (copy.status === "rejected") throw copy.reason;
 }
 
 async function create({ bucket }: Parties, key: string, bytes: Uint8Array): Promise<void> {

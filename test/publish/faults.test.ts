@@ -19,7 +19,14 @@ interface FaultyFiles extends Files {
   failAfter(count: number, fault: "lost" | "persisted"): void;
 }
 
-const CHANGES = new Set<string>(["makeDirectory", "createExclusive", "replace", "remove"]);
+const CHANGES = new Set<string>([
+  "makeDirectory",
+  "createExclusive",
+  "createInFolder",
+  "syncDirectory",
+  "replace",
+  "remove",
+]);
 
 function faultyFiles(): FaultyFiles {
   let failing = -1;
@@ -37,8 +44,10 @@ function faultyFiles(): FaultyFiles {
     const real = nodeFiles[name as "remove"];
     const wrapped = async (...args: Parameters<typeof real>): Promise<void> => {
       const fails = faulty.changes++ === failing;
-      if (!fails || kind === "persisted") await real(...args);
-      if (fails) throw Object.assign(new Error(`${name} failed`), { code: "EIO" });
+      if (!fails) return real(...args);
+      // What fails in truth as well, such as a missing folder, fails as it is told to.
+      if (kind === "persisted") await real(...args).catch(() => undefined);
+      throw Object.assign(new Error(`${name} failed`), { code: "EIO" });
     };
     Object.assign(faulty, { [name]: wrapped });
   }
@@ -99,7 +108,9 @@ test.each(["lost", "persisted"] as const)("each change fails once and is %s", as
       const { ledger, files, bucket, open } = await scene();
       let publisher = await open();
       files.failAfter(change, fault);
-      await expect(publisher.publishNow()).rejects.toThrow(/failed/);
+      const outcome = await publisher.publishNow().then(() => "published", String);
+      // Copies that share a sync make one change fewer: then the last one is not reached.
+      expect(outcome).toMatch(files.changes > change ? /failed/ : "published");
       expect(publisher.status().halted).toBe(false);
       files.failAfter(-1, fault);
       if (restarts) publisher = await open();

@@ -8,13 +8,14 @@ import { isCode, temporaryPrefix } from "../../ledger/files.ts";
 import type { Files } from "../../ledger/files.ts";
 import { BucketError, checkKey } from "./bucket.ts";
 import type { Bucket, StoredObject, Version } from "./bucket.ts";
+import { Folders } from "./folders.ts";
 
 // Nothing in a bucket is secret: hashes, and roots that are meant to be read by others.
 const fileMode = 0o644;
 const directoryMode = 0o755;
 
 export function directoryBucket(directory: string, files: Files): Bucket {
-  const place = { directory, files };
+  const place = { directory, files, folders: new Folders(files) };
   return {
     location: directory,
     read: (key) => attempt(place, `reading ${key}`, () => read(place, key)),
@@ -33,6 +34,7 @@ export function directoryBucket(directory: string, files: Files): Bucket {
 interface Place {
   readonly directory: string;
   readonly files: Files;
+  readonly folders: Folders;
 }
 
 /** Whatever the file system says that is no answer may pass: a full disk, a mount that is gone. */
@@ -61,15 +63,28 @@ async function read({ directory, files }: Place, key: string): Promise<StoredObj
   }
 }
 
-async function create({ directory, files }: Place, key: string, bytes: Uint8Array): Promise<void> {
+async function create(place: Place, key: string, bytes: Uint8Array): Promise<void> {
+  const { directory, folders } = place;
   const path = join(directory, checkKey(key));
-  await files.makeDirectory(dirname(path), directoryMode);
   try {
-    await files.createExclusive(path, bytes, fileMode);
+    await createInFolder(place, path, bytes);
   } catch (error) {
     if (!isCode(error, "EEXIST")) throw error;
     const message = `${key} in the bucket ${directory} exists with other bytes`;
     throw new BucketError("present", message, { cause: error });
+  }
+  await folders.sync(dirname(path));
+}
+
+/** Objects come by the hundred into one folder: it is made only where it turns out to be missing. */
+async function createInFolder(place: Place, path: string, bytes: Uint8Array): Promise<void> {
+  const { files, folders } = place;
+  try {
+    await files.createInFolder(path, bytes, fileMode);
+  } catch (error) {
+    if (!isCode(error, "ENOENT")) throw error;
+    await folders.make(dirname(path), directoryMode);
+    await files.createInFolder(path, bytes, fileMode);
   }
 }
 
@@ -94,10 +109,10 @@ async function replace(
   key: string,
   { bytes, expected }: { readonly bytes: Uint8Array; readonly expected: Version },
 ): Promise<Version> {
-  const { directory, files } = place;
+  const { directory, files, folders } = place;
   const path = join(directory, checkKey(key));
   const claim = `${path}.after-${expected.slice(0, 16)}`;
-  await files.makeDirectory(dirname(path), directoryMode);
+  await folders.make(dirname(path), directoryMode);
   try {
     await files.createExclusive(claim, bytes, fileMode);
   } catch (error) {
