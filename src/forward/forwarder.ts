@@ -15,12 +15,11 @@ import { Delivery } from "./delivery.ts";
 import type { DeliveryStatus } from "./delivery.ts";
 import { ForwardError } from "./forward-error.ts";
 import { frameBytes, writeSize } from "./frame.ts";
-import { openGrpcSink } from "./grpc-sink.ts";
-import { openHttpSink } from "./http-sink.ts";
 import { forwardClock, retryDefaults } from "./options.ts";
 import type { ForwardClock, ForwarderOptions } from "./options.ts";
 import { cleanMessage } from "./sink-answer.ts";
 import { planSink } from "./sink-options.ts";
+import type { SinkPlan } from "./sink-options.ts";
 import type { Sink } from "./sink.ts";
 import { Spool } from "./spool.ts";
 import { Suspender } from "./suspension.ts";
@@ -77,9 +76,8 @@ export interface Forwarder extends CommitFollower {
  */
 export async function openForwarder(options: ForwarderOptions): Promise<Forwarder> {
   const plan = await planSink(options.sink, options.files);
-  const open = options.sink.kind === "grpc" ? openGrpcSink : openHttpSink;
   const clock = forwardClock(options.clock);
-  const sink = open(plan, clock);
+  const sink = await openSink(options.sink.kind, plan, clock);
   const lanes = new Map<Signal, Lane>();
   try {
     for (const signal of sink.signals)
@@ -89,6 +87,16 @@ export async function openForwarder(options: ForwarderOptions): Promise<Forwarde
     throw error;
   }
   return new SpoolForwarder(options, sink, lanes);
+}
+
+/** Either client library takes longer to load than all of ours: only the one that is used is. */
+async function openSink(
+  kind: ForwarderOptions["sink"]["kind"],
+  plan: SinkPlan,
+  clock: ForwardClock,
+): Promise<Sink> {
+  if (kind === "grpc") return (await import("./grpc-sink.ts")).openGrpcSink(plan, clock);
+  return (await import("./http-sink.ts")).openHttpSink(plan, clock);
 }
 
 /** Everything that belongs to one signal. */
