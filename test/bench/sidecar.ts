@@ -4,8 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -37,11 +36,12 @@ export interface Outcome {
   readonly peakMiB: number;
 }
 
+/** @param folder an existing one that is left as the sidecar leaves it */
 export async function runScenario(
   scenario: Scenario,
   spans: { readonly warmUp: number; readonly measured: number },
+  folder: string,
 ): Promise<Outcome> {
-  const folder = mkdtempSync(join(tmpdir(), "spanseal-bench-"));
   const children: ChildProcess[] = [];
   try {
     const sinkPort = scenario.sink ? await startSink(children) : undefined;
@@ -64,7 +64,6 @@ export async function runScenario(
     };
   } finally {
     children.forEach((child) => child.kill("SIGKILL"));
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 

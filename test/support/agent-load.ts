@@ -13,6 +13,8 @@ export interface LoadOptions {
   readonly personalDataShare: number;
   /** Text in a span, relative to the usual 880 bytes. */
   readonly textScale?: number;
+  /** Only the first attributes of each span, where small spans are wanted. */
+  readonly attributesMax?: number;
 }
 
 const WORDS =
@@ -41,6 +43,7 @@ export function agentRequest(options: LoadOptions): Uint8Array {
 export function agentTelemetry(options: LoadOptions): Plain {
   const random = new Random(options.seed);
   const scale = options.textScale ?? 1;
+  const attributesMax = options.attributesMax ?? Infinity;
   const spans: Plain[] = [];
   const modelSpans: Plain[] = [];
   let trace = newTrace(random);
@@ -49,7 +52,7 @@ export function agentTelemetry(options: LoadOptions): Plain {
     if (kind === 0) trace = newTrace(random);
     const personal = random.chance(options.personalDataShare) ? personalText(random) : "";
     const make = MAKERS[kind]!;
-    const span = make({ trace, random, personal, scale, index });
+    const span = make({ trace, random, personal, scale, index, attributesMax });
     (kind === 1 || kind === 3 || kind === 6 ? modelSpans : spans).push(span);
   }
   const scope = (name: string, version: string, members: Plain[]): Plain => ({
@@ -84,6 +87,7 @@ interface Making {
   readonly personal: string;
   readonly scale: number;
   readonly index: number;
+  readonly attributesMax: number;
 }
 
 const MAKERS: readonly ((making: Making) => Plain)[] = [
@@ -118,10 +122,14 @@ function span(making: Making, name: string, members: Plain, more: Plain = {}): P
     kind: 1,
     startTimeUnixNano: start,
     endTimeUnixNano: start + BigInt(making.random.integer(2_000_000_000)),
-    attributes: attributes(members),
+    attributes: attributes(firstOf(members, making.attributesMax)),
     flags: 257,
     ...more,
   };
+}
+
+function firstOf(members: Plain, count: number): Plain {
+  return Object.fromEntries(Object.entries(members).slice(0, count));
 }
 
 function agentRun(making: Making): Plain {
