@@ -60,7 +60,7 @@ function batchMaker(size: Size): {
   make: (count: number) => PreparedBatch[];
 } {
   const { bodies, bytesPerSpan } = requestsOf(size, 0.02);
-  const spans = new UniqueSpans(bodies[0]!);
+  const spans = new UniqueSpans(bodies[0]!, "trace");
   const prepared = prepareWith(redaction);
   let next = 1n;
   const makeOne = (): PreparedBatch => {

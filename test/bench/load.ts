@@ -44,6 +44,7 @@ function template(seed: number): UniqueSpans {
   const name = "ExportTraceServiceRequest";
   return new UniqueSpans(
     json ? Buffer.from(encodeOtlpJson(name, telemetry)) : encodeOtlp(name, telemetry),
+    "trace",
   );
 }
 
