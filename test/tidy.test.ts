@@ -81,6 +81,30 @@ test("no file is over 400 lines", () => {
   expect(long).toEqual([]);
 });
 
+/** Lengths of all functions and methods, from how the formatter lays them out. */
+function functionLengths(path: string): number[] {
+  const lines = textOf(path).split("\n");
+  const start =
+    /^(\s*)(?:export )?(?:async )?(?:function\b|(?:(?:static|async|get|set|override) )*#?\w+\(|(?:const|readonly) #?\w+ = (?:async )?\()/;
+  const statement = /^\s*(?:if|for|while|switch|return|catch|throw|await|super)\b/;
+  return lines.flatMap((line, index) => {
+    const indent = start.exec(line)?.[1];
+    if (indent === undefined || statement.test(line)) return [];
+    // A call or a declaration without a body is no function.
+    const opened = lines.slice(index).find((other) => /[{;]$/.test(other));
+    if (opened?.endsWith(";") ?? true) return [];
+    const closing = [`${indent}}`, `${indent}};`];
+    const more = lines.slice(index).findIndex((other) => closing.includes(other));
+    return more > 0 ? [more + 1] : [];
+  });
+}
+
+test("nine functions of ten have at most 35 lines", () => {
+  const lengths = sourceFiles.flatMap(functionLengths).toSorted((left, right) => left - right);
+  expect(lengths.length).toBeGreaterThan(1000);
+  expect(lengths[Math.floor(lengths.length * 0.9)]).toBeLessThanOrEqual(35);
+});
+
 test("nothing is left over", () => {
   const leftover = /\b(?:TODO|FIXME|XXX|HACK)\b|\.(?:skip|todo|only)\(/;
   const own = relative(root, import.meta.filename);
