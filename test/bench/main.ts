@@ -7,6 +7,7 @@ import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { measureDiskStages } from "./disk-stages.ts";
+import { measureReceiving } from "./receive-stages.ts";
 import { canPin, runScenario } from "./sidecar.ts";
 import type { Outcome, Scenario } from "./sidecar.ts";
 import { measureStages } from "./stages.ts";
@@ -153,6 +154,7 @@ async function benchmark(folder: string): Promise<void> {
   say(`${begin}${canPin ? "" : " (taskset is missing: nothing is pinned to a core)"}\n`);
   const disk = mkdtempSync(join(folder, "stages-"));
   const stages = [
+    ...(await measureReceiving(settings.stages)),
     ...measureStages(settings.stages),
     ...(await measureDiskStages(disk, settings.stages)),
   ];
