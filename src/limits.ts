@@ -76,6 +76,8 @@ export const lineSearchBytes: number = 64 * KIB;
 export const dedupeWindowRecords = 1_000_000;
 /** Ledger: a tlog-tiles tile holds 256 hashes. */
 export const tileWidth = 256;
+/** Ledger: one read of the ledger's own tiles. */
+export const tileReadAheadBytes: number = 256 * KIB;
 
 /** Names of namespaces and tenants: length in characters. */
 export const chainNameCharsMax = 128;

@@ -6,8 +6,8 @@ import type { Command } from "commander";
 import { toHex } from "../bytes/hex.ts";
 import { parseCheckpoint } from "../ledger/checkpoint.ts";
 import { isCode, nodeFiles } from "../ledger/files.ts";
-import { localSubtrees } from "../ledger/local-tiles.ts";
 import { proveRecord } from "../ledger/record-proof.ts";
+import { TileFiles } from "../ledger/tile-files.ts";
 import { CommandError, exitCodes } from "./errors.ts";
 import { findByIdOrIndex } from "./find.ts";
 import { locateLedger, withLocation } from "./locate.ts";
@@ -51,9 +51,8 @@ async function prove(wanted: string, options: ProveOptions): Promise<void> {
   const checkpoint = await readCheckpoint(directory);
   const { size } = parseCheckpoint(checkpoint);
   if (record!.head.index >= size) throw notCovered(record!.head.index, size);
-  const proof = await proveRecord(record!, checkpoint, (treeSize) =>
-    localSubtrees(directory, nodeFiles, treeSize),
-  );
+  const tiles = new TileFiles(directory, nodeFiles);
+  const proof = await proveRecord(record!, checkpoint, (treeSize) => tiles.subtrees(treeSize));
   if (options.output !== undefined) await writeFile(options.output, proof);
   const { head } = record!;
   if (options.json === true) {

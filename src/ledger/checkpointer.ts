@@ -3,13 +3,13 @@
  * are before the state snapshot, and all of it is before the checkpoint that speaks for it. What is
  * persisted as `checkpoint` is what is published, byte for byte: a size is signed once.
  */
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 
 import { keyName } from "./chain.ts";
 import { tipOf } from "./chains.ts";
 import { signCheckpoint } from "./checkpoint.ts";
 import { sha256Hex } from "./digest.ts";
-import { isCode, type Files } from "./files.ts";
+import type { Files } from "./files.ts";
 import { checkpointSigner, type KeyRing, type LogKey } from "./keys.ts";
 import { toHex } from "../bytes/hex.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
@@ -17,6 +17,7 @@ import type { LedgerMemory } from "./memory.ts";
 import { segmentName, parseSegmentName } from "./segment-name.ts";
 import type { SegmentPlace } from "./segment.ts";
 import { encodeState, parseStateName, stateName, type StateReference } from "./state.ts";
+import { TileFiles } from "./tile-files.ts";
 import type { TileFile } from "./tile.ts";
 
 export interface LocalCheckpoint {
@@ -66,10 +67,9 @@ export interface WindowBlock extends StateReference {
   readonly windowEnd: number;
 }
 
-const tilesAtOnce = 8;
-
 export class Checkpointer {
   readonly #parts: CheckpointerParts;
+  readonly #tiles: TileFiles;
   #latest: LocalCheckpoint | undefined;
   #state: StateReference | undefined;
   #blocks: readonly WindowBlock[];
@@ -78,6 +78,7 @@ export class Checkpointer {
 
   constructor(parts: CheckpointerParts, start: CheckpointerStart) {
     this.#parts = parts;
+    this.#tiles = new TileFiles(parts.directory, parts.files);
     this.#latest = start.latest;
     this.#state = start.state;
     this.#blocks = start.blocks;
@@ -114,8 +115,8 @@ export class Checkpointer {
       await this.#pruneStates(capture.windowEnd);
       return checkpoint;
     } catch (cause) {
-      if (isCode(cause, "EEXIST")) {
-        this.#parts.stop(`a tile or state of another log is in the way (${reasonOf(cause)})`);
+      if (cause instanceof LedgerError && cause.code === "damaged") {
+        this.#parts.stop(reasonOf(cause));
       }
       const reason = `cannot make a local checkpoint: ${reasonOf(cause)}`;
       throw new LedgerError("unavailable", reason, { cause });
@@ -159,17 +160,8 @@ export class Checkpointer {
   }
 
   async #saveTiles(capture: Capture): Promise<void> {
-    const { directory, files } = this.#parts;
     const tiles = [...this.#unsavedTiles, ...capture.partialTiles];
-    const folders = new Set(tiles.map(({ path }) => dirname(join(directory, path))));
-    for (const folder of folders) await files.makeDirectory(folder, 0o700);
-    for (let at = 0; at < tiles.length; at += tilesAtOnce) {
-      const some = tiles.slice(at, at + tilesAtOnce);
-      await Promise.all(
-        some.map(({ path, bytes }) => files.createInFolder(join(directory, path), bytes, 0o600)),
-      );
-    }
-    for (const folder of folders) await files.syncDirectory(folder);
+    await this.#tiles.save(tiles);
     // Tiles that came about meanwhile belong to the next checkpoint.
     this.#unsavedTiles.splice(0, tiles.length - capture.partialTiles.length);
   }

@@ -4,16 +4,19 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { verifyChunkBytes } from "../limits.ts";
-import { isCode } from "./files.ts";
+import { isCode, nodeFiles } from "./files.ts";
 import { parseSegmentName } from "./segment-name.ts";
+import { TileFiles } from "./tile-files.ts";
+import { parseTilePath } from "./tile.ts";
 import type { BucketSource, LedgerSource, SegmentSource } from "./verify/source.ts";
 
 /** `bucket` is the log's own prefix: `<bucket>/<origin>/<instance>`. */
 export function directorySource(directory: string, bucket?: string): LedgerSource {
+  const tiles = new TileFiles(directory, nodeFiles);
   return {
     descriptor: () => readFile(join(directory, "ledger.json")),
     checkpoint: () => readIfThere(join(directory, "checkpoint")),
-    tile: (path) => readIfThere(join(directory, path)),
+    tile: (path) => tiles.find(parseTilePath(path)),
     segments: () => segmentsOf(join(directory, "segments")),
     ...(bucket === undefined ? {} : { bucket: directoryBucketSource(bucket) }),
   };

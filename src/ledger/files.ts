@@ -14,8 +14,10 @@ import {
   unlink,
   chmod,
 } from "node:fs/promises";
+import * as callbacks from "node:fs";
 import { dirname, join } from "node:path";
 import { randomUUID } from "node:crypto";
+import { promisify } from "node:util";
 
 export interface AppendFile {
   readonly path: string;
@@ -47,8 +49,10 @@ export interface Files {
    */
   createExclusive(path: string, bytes: Uint8Array, mode: number): Promise<void>;
   /**
-   * As `createExclusive`, but the new name is durable only after the caller's `syncDirectory`: for
-   * many files in one folder.
+   * Durable creation of one of many files whose bytes follow from their name: written in place, so
+   * that a crash may leave a torn one (a beginning, then nothing or zeros), which the next call
+   * completes. As `createExclusive` otherwise, but the new name is durable only after the caller's
+   * `syncDirectory`.
    */
   createInFolder(path: string, bytes: Uint8Array, mode: number): Promise<void>;
   /** Durable replacement: temporary name, fsync, rename, fsync of the folder. */
@@ -75,7 +79,7 @@ export const nodeFiles: Files = {
   makeDirectory,
   syncDirectory,
   async createExclusive(path, bytes, mode) {
-    await createInFolder(path, bytes, mode);
+    await linkNew(path, bytes, mode);
     await syncDirectory(dirname(path));
   },
   createInFolder,
@@ -193,7 +197,7 @@ async function renameOrRemove(temporary: string, path: string): Promise<void> {
   }
 }
 
-async function createInFolder(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+async function linkNew(path: string, bytes: Uint8Array, mode: number): Promise<void> {
   const temporary = await writeTemporary(path, bytes, mode);
   try {
     await link(temporary, path);
@@ -204,4 +208,42 @@ async function createInFolder(path: string, bytes: Uint8Array, mode: number): Pr
   } finally {
     await unlink(temporary);
   }
+}
+
+const { O_CREAT, O_DSYNC, O_EXCL, O_WRONLY } = callbacks.constants;
+// A FileHandle costs more than the calls themselves where files come by the thousand.
+const openFile = promisify(callbacks.open);
+const writeFile = promisify(callbacks.write);
+const syncFile = promisify(callbacks.fdatasync);
+const closeFile = promisify(callbacks.close);
+
+async function createInFolder(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+  let file: number;
+  try {
+    file = await openFile(path, O_WRONLY | O_CREAT | O_EXCL | O_DSYNC, mode);
+  } catch (error) {
+    if (!isCode(error, "EEXIST")) throw error;
+    if (!isBeginning(await readFile(path), bytes)) throw error;
+    file = await openFile(path, O_WRONLY | O_DSYNC);
+  }
+  try {
+    for (let done = 0; done < bytes.length;) {
+      const { bytesWritten } = await writeFile(file, bytes, done, bytes.length - done, done);
+      if (bytesWritten === 0) throw new Error(`no progress writing ${path}`);
+      done += bytesWritten;
+    }
+    // Where O_DSYNC means nothing to the file system, this still does.
+    if (process.platform !== "linux") await syncFile(file);
+  } finally {
+    await closeFile(file);
+  }
+}
+
+/** True where `present` is `bytes`, or what a write of them leaves that did not reach its end. */
+export function isBeginning(present: Uint8Array, bytes: Uint8Array): boolean {
+  if (present.length > bytes.length) return false;
+  let at = 0;
+  while (at < present.length && present[at] === bytes[at]) at++;
+  while (at < present.length && present[at] === 0) at++;
+  return at === present.length;
 }

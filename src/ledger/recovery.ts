@@ -12,7 +12,7 @@ import { LedgerError, reasonOf } from "./ledger-error.ts";
 import { scanLine } from "./line.ts";
 import type { LedgerMemory } from "./memory.ts";
 import { Replay } from "./replay.ts";
-import { localTreeSize, rootFromTiles } from "./local-tiles.ts";
+import { TileFiles } from "./tile-files.ts";
 import { readLineChunks } from "./segment-lines.ts";
 import { parseSegmentName, segmentName } from "./segment-name.ts";
 import { reopenSegment, type SegmentPlace } from "./segment.ts";
@@ -64,9 +64,11 @@ export async function recoverLedger(
   const replay = new Replay(memory, source.keys, rootSizes(sizes));
   const tail = await readTail(source, { memory, state, replay });
   const { size } = memory.tree;
-  sizes.push({ source: "tile", size: await localTreeSize(directory, files, size) });
+  const tiles = new TileFiles(directory, files);
+  sizes.push({ source: "tile", size: await tiles.treeSize() });
   checkSizes(source, size, sizes);
-  await checkRoots(source, replay.roots, sizes);
+  await tiles.checkReach(checkpoint?.size ?? 0);
+  await checkRoots(source, { replayed: replay.roots, tiles }, sizes);
   if (tail.broken !== undefined) await cutTornGroup(source, memory, tail.broken);
   const pending = await listSetAside(directory, files);
   const { counters } = memory;
@@ -242,13 +244,13 @@ function checkSizes(source: SnapshotSource, size: number, sizes: readonly KnownS
 
 async function checkRoots(
   source: SnapshotSource,
-  replayed: ReadonlyMap<number, Uint8Array>,
+  own: { readonly replayed: ReadonlyMap<number, Uint8Array>; readonly tiles: TileFiles },
   sizes: readonly KnownSize[],
 ): Promise<void> {
   for (const { source: who, size, root } of sizes) {
     if (root === undefined) continue;
-    const own = replayed.get(size) ?? (await rootFromTiles(source.directory, source.files, size));
-    if (equalBytes(own, root)) continue;
+    const ownRoot = own.replayed.get(size) ?? (await own.tiles.rootOf(size));
+    if (equalBytes(ownRoot, root)) continue;
     throw new LedgerError(
       "damaged",
       `the log in ${source.directory} has another root at size ${size} than ${who} knows: ` +

@@ -15,6 +15,11 @@ export interface Tile {
   readonly width: number;
 }
 
+/** Bytes of one hash, or of one entry with the two bytes of its length before it. */
+export function slotBytes(level: Tile["level"]): number {
+  return level === "entries" ? 2 + digestBytes : digestBytes;
+}
+
 /** `tile/<level>/<index>[.p/<width>]`, relative to the log's prefix. */
 export function tilePath(tile: Tile): string {
   const groups: string[] = [];

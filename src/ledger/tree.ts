@@ -7,11 +7,10 @@ import { hash } from "node:crypto";
 import { tileWidth } from "../limits.ts";
 import { digestBytes } from "./digest.ts";
 import { emptyRoot, nodeHash } from "./merkle.ts";
-import { tilePath, type TileFile } from "./tile.ts";
+import { slotBytes, tilePath, type TileFile } from "./tile.ts";
 
 const tileBytes = tileWidth * digestBytes;
-/** An entry of a bundle is 32 bytes behind a length of two bytes. */
-const bundleEntryBytes = 2 + digestBytes;
+const bundleEntryBytes = slotBytes("entries");
 
 interface Row {
   /** Hashes of this level that are in finished tiles or in this one. */

@@ -99,7 +99,7 @@ async function judge({ bucket, queue, tree }: Parties, found: Checkpoint): Promi
         "newest copy, or begin a new ledger in an empty directory",
     );
   }
-  if (equalBytes(await tree.rootOf(found.size, localSize), found.root)) return;
+  if (equalBytes(await tree.rootOf(found.size), found.root)) return;
   throw new PublishError(
     "forked",
     `the bucket ${bucket.location} has another root of size ${found.size} than the ledger: two ` +

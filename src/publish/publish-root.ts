@@ -6,7 +6,7 @@
 import { equalBytes } from "../ledger/digest.ts";
 import { tilePath } from "../ledger/tile.ts";
 import { BucketError } from "./bucket/bucket.ts";
-import type { Version } from "./bucket/bucket.ts";
+import type { NewObject, Version } from "./bucket/bucket.ts";
 import type { Connection, Parties } from "./evidence.ts";
 import { checkpointKey, sizedCheckpointKey, tilesBetween } from "./object-key.ts";
 import { PublishError } from "./publish-error.ts";
@@ -24,38 +24,33 @@ export async function publishRoot(
   connection: Connection,
 ): Promise<Connection> {
   const { bucket, origin, queue } = parties;
-  await copyTiles(parties, connection.size, root.size);
-  await create(parties, sizedCheckpointKey(origin, root.size), root.note);
+  await creating(parties, bucket.createTiles(newTiles(parties, connection.size, root.size)));
+  await creating(parties, bucket.create(sizedCheckpointKey(origin, root.size), root.note));
   const version = await swap(parties, root, connection.version);
   await queue.advance(bucket.location, root);
   return { size: root.size, version };
 }
 
-/** Several at once: in a directory they share its syncs, elsewhere the way to and fro. */
-const copiesAtOnce = 8;
-
-async function copyTiles(parties: Parties, published: number, size: number): Promise<void> {
-  const { origin, tree } = parties;
-  const tiles = tilesBetween(published, size);
-  const copyNext = async (): Promise<void> => {
-    for (const tile of tiles) {
-      await create(parties, `${origin}/${tilePath(tile)}`, await tree.tile(tile, size));
-    }
-  };
-  // All have ended before anything is tried again, and no copy goes on after a failure is told.
-  const copies = await Promise.allSettled(Array.from({ length: copiesAtOnce }, copyNext));
-  for (const copy of copies) if (copy.status === "rejected") throw copy.reason;
+async function* newTiles(
+  { origin, tree }: Parties,
+  published: number,
+  size: number,
+): AsyncGenerator<NewObject> {
+  for (const tile of tilesBetween(published, size)) {
+    yield { key: `${origin}/${tilePath(tile)}`, bytes: await tree.tile(tile) };
+  }
 }
 
-async function create({ bucket }: Parties, key: string, bytes: Uint8Array): Promise<void> {
+/** Creates what never changes; that something else is there already means two writers. */
+async function creating({ bucket }: Parties, create: Promise<void>): Promise<void> {
   try {
-    await bucket.create(key, bytes);
+    await create;
   } catch (cause) {
     if (!(cause instanceof BucketError) || cause.code !== "present") throw cause;
     throw new PublishError(
       "forked",
-      `${key} in the bucket ${bucket.location} is not what the ledger has: another sidecar wrote ` +
-        "it, or it was changed. Run spanseal verify with the bucket, then restart",
+      `the bucket ${bucket.location} does not hold what the ledger has (${cause.message}): another ` +
+        "sidecar wrote it, or it was changed. Run spanseal verify with the bucket, then restart",
       { cause },
     );
   }

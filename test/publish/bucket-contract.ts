@@ -1,7 +1,12 @@
 /** What every bucket promises, run over each of them. */
 import { expect, test } from "vitest";
 import { BucketError } from "../../src/publish/bucket/bucket.ts";
-import type { Bucket, BucketErrorCode, Version } from "../../src/publish/bucket/bucket.ts";
+import type {
+  Bucket,
+  BucketErrorCode,
+  NewObject,
+  Version,
+} from "../../src/publish/bucket/bucket.ts";
 
 const one = Buffer.from("one");
 const two = Buffer.from("two");
@@ -40,6 +45,25 @@ export function bucketContract(name: string, open: () => Promise<Bucket>): void 
     await bucket.create("a/b", one);
     expect(await codeOf(bucket.create("a/b", two))).toBe("present");
     expect(await bytesAt(bucket, "a/b")).toBe("one");
+  });
+
+  test(`${name}: many tiles are created at once, and again, but never changed`, async () => {
+    const bucket = await open();
+    async function* tiles(text: string): AsyncGenerator<NewObject> {
+      for (let at = 0; at < 40; at++) {
+        yield { key: `a/tile/${at % 3}/${at}`, bytes: Buffer.from(at === 20 ? text : "one") };
+      }
+    }
+    await bucket.createTiles(tiles("one"));
+    await bucket.createTiles(tiles("one"));
+    expect(await bytesAt(bucket, "a/tile/0/39")).toBe("one");
+    expect(await codeOf(bucket.createTiles(tiles("two")))).toBe("present");
+    expect(await bytesAt(bucket, "a/tile/2/20")).toBe("one");
+    async function* failing(): AsyncGenerator<NewObject> {
+      yield { key: "a/tile/x", bytes: one };
+      throw new TypeError("no more");
+    }
+    await expect(bucket.createTiles(failing())).rejects.toThrow(TypeError);
   });
 
   test(`${name}: of many writers of one key one gets through`, async () => {

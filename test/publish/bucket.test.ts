@@ -1,10 +1,11 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { nodeFiles } from "../../src/ledger/files.ts";
 import type { Files } from "../../src/ledger/files.ts";
 import { directoryBucket } from "../../src/publish/bucket/directory.ts";
+import type { NewObject } from "../../src/publish/bucket/bucket.ts";
 import { bucketContract } from "./bucket-contract.ts";
 import { memoryBucket } from "./memory-bucket.ts";
 
@@ -38,6 +39,27 @@ test("a directory bucket holds whole files and nothing else", async () => {
     "o/tile/0/000.p",
     "o/tile/0/000.p/1",
   ]);
+});
+
+async function* tiles(...texts: string[]): AsyncGenerator<NewObject> {
+  for (const [at, text] of texts.entries()) yield { key: `o/tile/${at}`, bytes: Buffer.from(text) };
+}
+
+test("a tile that a killed writer left torn is completed, any other is never changed", async () => {
+  const path = await folder();
+  const bucket = directoryBucket(path, nodeFiles);
+  await mkdir(join(path, "o/tile"), { recursive: true });
+  for (const torn of ["", "hash", "hash\0\0", "\0\0\0\0\0\0", "hashes"]) {
+    await writeFile(join(path, "o/tile/1"), torn);
+    await bucket.createTiles(tiles("first", "hashes", "third"));
+    expect(await readFile(join(path, "o/tile/1"), "utf8")).toBe("hashes");
+  }
+  for (const other of ["hashed", "hashes!", "h\0shes", "x"]) {
+    await writeFile(join(path, "o/tile/1"), other);
+    const attempt = bucket.createTiles(tiles("first", "hashes", "third"));
+    await expect(attempt).rejects.toMatchObject({ code: "present" });
+    expect(await readFile(join(path, "o/tile/1"), "utf8")).toBe(other);
+  }
 });
 
 test("what a killed writer left under a temporary name is no object", async () => {

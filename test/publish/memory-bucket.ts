@@ -58,6 +58,9 @@ export function memoryBucket(location: string = "memory"): MemoryBucket {
         throw new BucketError("present", `${key} has other bytes`);
       }
     },
+    async createTiles(tiles) {
+      for await (const { key, bytes } of tiles) await bucket.create(key, bytes);
+    },
     async swap(key, bytes, expected) {
       reach();
       if (objects.get(checkKey(key))?.version !== expected) {

@@ -1,4 +1,4 @@
-import { rm, writeFile } from "node:fs/promises";
+import { rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { nodeFiles } from "../../src/ledger/files.ts";
@@ -430,15 +430,19 @@ test("a queued root that the bucket has already is forgotten, not published over
 });
 
 test("a tile that the ledger lost is damage, not a retry", async () => {
-  const publisher = await open();
   ledger.append(299);
   await ledger.checkpoint();
-  await rm(join(ledger.directory, "tile/0/000"));
-  expect(await codeOf(publisher.publishNow())).toBe("damaged");
-  expect(publisher.status().halted).toBe(true);
+  const publisher = await open();
+  await truncate(join(ledger.directory, "tile/0"), 8000);
+  await publisher.tick();
+  expect(publisher.status()).toMatchObject({
+    halted: true,
+    lastError: expect.stringMatching(/lacks tile 0: restore/),
+  });
+  expect(bucket.objects.has(`${origin}/checkpoint`)).toBe(false);
 });
 
-test("partial tiles that were removed for wider ones are cut from those", async () => {
+test("tiles of roots that waited are cut from those of newer ones", async () => {
   const publisher = await open();
   bucket.unreachable = true;
   ledger.append(9);
@@ -447,10 +451,6 @@ test("partial tiles that were removed for wider ones are cut from those", async 
   await codeOf(publisher.publishNow());
   ledger.append(400);
   await codeOf(publisher.publishNow());
-  for (const width of [10, 20]) {
-    await rm(join(ledger.directory, `tile/0/000.p/${width}`));
-    await rm(join(ledger.directory, `tile/entries/000.p/${width}`));
-  }
   bucket.unreachable = false;
   nowMs += minute;
   await publisher.tick();

@@ -1,13 +1,14 @@
 /** A log of generated entries with local tiles and checkpoints, in the layout of the ledger. */
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { encodeUtf8 } from "../../src/bytes/utf8.ts";
 import { signCheckpoint } from "../../src/ledger/checkpoint.ts";
 import { sha256 } from "../../src/ledger/digest.ts";
 import { nodeFiles } from "../../src/ledger/files.ts";
 import { leafHash } from "../../src/ledger/merkle.ts";
 import { ed25519Signer } from "../../src/ledger/note.ts";
+import { TileFiles } from "../../src/ledger/tile-files.ts";
 import { TreeEdge } from "../../src/ledger/tree.ts";
 import type { PublishedLedger } from "../../src/publish/publisher.ts";
 import type { SignedRoot } from "../../src/publish/queue.ts";
@@ -70,10 +71,9 @@ function ledgerIn(directory: string, tree: TreeEdge): SmallLedger {
 }
 
 async function persist(directory: string, tree: TreeEdge): Promise<SignedRoot> {
-  for (const { path, bytes } of [...tree.takeFinished(), ...tree.partialTiles()]) {
-    await nodeFiles.makeDirectory(dirname(join(directory, path)), 0o700);
-    await nodeFiles.createExclusive(join(directory, path), bytes, 0o600);
-  }
+  await nodeFiles.makeDirectory(join(directory, "tile"), 0o700);
+  const tiles = new TileFiles(directory, nodeFiles);
+  await tiles.save([...tree.takeFinished(), ...tree.partialTiles()]);
   const size = tree.size;
   const note = signCheckpoint({ origin, size, root: tree.root() }, [signer]);
   await nodeFiles.replace(join(directory, "checkpoint"), note, 0o600);

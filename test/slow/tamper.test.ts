@@ -5,6 +5,7 @@
 import { cpSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { parseTilePath, slotBytes } from "../../src/ledger/tile.ts";
 import { spanseal } from "../cli/command.ts";
 import { recordLedger } from "../cli/recorded.ts";
 import type { Recorded } from "../cli/recorded.ts";
@@ -341,6 +342,12 @@ test("two segments in each other's place", async () => {
   expect(await judge(copy)).toEqual(broken([`reordered ${names[1]} -`, ...full]));
 });
 
+/** In the ledger the tiles of a level stand one after another in one file. */
+function placeOf(ledger: string, path: string, byte: number): [path: string, byte: number] {
+  const { level, index } = parseTilePath(path);
+  return [join(ledger, "tile", String(level)), index * 256 * slotBytes(level) + byte];
+}
+
 test("one changed byte of a tile, in the ledger and in the bucket, and a missing one", async () => {
   const rest = size - (size % 256);
   const partial = `tile/0/${String(rest / 256).padStart(3, "0")}.p/${size - rest}`;
@@ -353,7 +360,8 @@ test("one changed byte of a tile, in the ledger and in the bucket, and a missing
   ];
   for (const [store, path, byte, place] of cases) {
     const copy = new Copy(evidence);
-    changeByte(join(copy[store], path), byte);
+    if (store === "bucket") changeByte(join(copy.bucket, path), byte);
+    else changeByte(...placeOf(copy.ledger, path, byte));
     const file = store === "bucket" ? `bucket/${path}` : path;
     expect(await judge(copy)).toEqual(broken([`altered ${file} ${place}`]));
   }

@@ -1,9 +1,9 @@
 /** Published tiles against those of the tree that was recomputed from the records. */
 import { tileWidth } from "../../limits.ts";
-import { digestBytes, equalBytes } from "../digest.ts";
+import { equalBytes } from "../digest.ts";
 import { FormatError } from "../format-error.ts";
 import { rootOf } from "../merkle.ts";
-import { subtreeReader, tilePath, type Tile, type TileFile } from "../tile.ts";
+import { slotBytes, subtreeReader, tilePath, type Tile, type TileFile } from "../tile.ts";
 import type { Counts, Findings } from "./report.ts";
 import type { TreeStore } from "./source.ts";
 
@@ -97,9 +97,9 @@ function leavesUpTo(tile: Tile): number {
 function firstDifference(file: TileFile, bytes: Uint8Array): number | undefined {
   const { tile } = file;
   if (tile.level !== 0 && tile.level !== "entries") return undefined;
-  const slotBytes = tile.level === 0 ? digestBytes : digestBytes + 2;
   for (let at = 0; at < file.bytes.length; at++) {
-    if (file.bytes[at] !== bytes[at]) return tile.index * tileWidth + Math.floor(at / slotBytes);
+    if (file.bytes[at] !== bytes[at])
+      return tile.index * tileWidth + Math.floor(at / slotBytes(tile.level));
   }
   return undefined;
 }

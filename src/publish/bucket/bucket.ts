@@ -4,7 +4,8 @@
  * or roll back what is in it, and the checkpoints' signatures and the ledger show that.
  *
  * Keys are relative paths of `[A-Za-z0-9._~-]` segments divided by single slashes. Objects under one
- * key are written whole: a reader sees all of an object or none of it.
+ * key are written whole: a reader sees all of an object or none of it. Only tiles may be seen torn,
+ * until `createTiles` returned: no checkpoint speaks for them before.
  */
 
 export type BucketErrorCode =
@@ -33,6 +34,11 @@ export interface StoredObject {
   readonly version: Version;
 }
 
+export interface NewObject {
+  readonly key: string;
+  readonly bytes: Uint8Array;
+}
+
 export interface Bucket {
   /** Where it is, for messages and to tell one bucket from another. Holds no secret. */
   readonly location: string;
@@ -50,6 +56,15 @@ export interface Bucket {
    * @throws BucketError `present` where the key holds other bytes, `unreachable`.
    */
   create(key: string, bytes: Uint8Array): Promise<void>;
+
+  /**
+   * Creates many objects whose bytes follow from their keys and the log: as `create`, but in any
+   * order, several at once, and what a killed process left torn is completed. All are durable on
+   * return. After a rejection some are there; nothing goes on.
+   *
+   * @throws BucketError `present`, `unreachable`; what `tiles` throws.
+   */
+  createTiles(tiles: AsyncIterable<NewObject>): Promise<void>;
 
   /**
    * Replaces the object under `key` if it still is `expected` (undefined: if there is none yet).

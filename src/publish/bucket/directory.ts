@@ -1,13 +1,14 @@
 /**
- * A bucket that is a directory, on a local disk or a mounted one. Every file is written under a
- * temporary name, synced and linked to its own, so a key never holds a part of an object.
+ * A bucket that is a directory, on a local disk or a mounted one. Files are written under a temporary
+ * name, synced and linked to their own, so that a key never holds a part of an object; only tiles,
+ * which come by the hundred and follow from the log, are written in place.
  */
 import { hash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { isCode, temporaryPrefix } from "../../ledger/files.ts";
 import type { Files } from "../../ledger/files.ts";
 import { BucketError, checkKey } from "./bucket.ts";
-import type { Bucket, StoredObject, Version } from "./bucket.ts";
+import type { Bucket, NewObject, StoredObject, Version } from "./bucket.ts";
 import { Folders } from "./folders.ts";
 
 // Nothing in a bucket is secret: hashes, and roots that are meant to be read by others.
@@ -20,6 +21,7 @@ export function directoryBucket(directory: string, files: Files): Bucket {
     location: directory,
     read: (key) => attempt(place, `reading ${key}`, () => read(place, key)),
     create: (key, bytes) => attempt(place, `writing ${key}`, () => create(place, key, bytes)),
+    createTiles: (tiles) => createTiles(place, tiles),
     swap: (key, bytes, expected) =>
       attempt(place, `replacing ${key}`, () =>
         expected === undefined
@@ -64,27 +66,66 @@ async function read({ directory, files }: Place, key: string): Promise<StoredObj
 }
 
 async function create(place: Place, key: string, bytes: Uint8Array): Promise<void> {
-  const { directory, folders } = place;
+  const { directory, files, folders } = place;
   const path = join(directory, checkKey(key));
-  try {
-    await createInFolder(place, path, bytes);
-  } catch (error) {
-    if (!isCode(error, "EEXIST")) throw error;
-    const message = `${key} in the bucket ${directory} exists with other bytes`;
-    throw new BucketError("present", message, { cause: error });
-  }
-  await folders.sync(dirname(path));
+  await folders.make(dirname(path), directoryMode);
+  await creating(place, key, files.createExclusive(path, bytes, fileMode));
 }
 
-/** Objects come by the hundred into one folder: it is made only where it turns out to be missing. */
-async function createInFolder(place: Place, path: string, bytes: Uint8Array): Promise<void> {
-  const { files, folders } = place;
+async function creating({ directory }: Place, key: string, create: Promise<void>): Promise<void> {
   try {
-    await files.createInFolder(path, bytes, fileMode);
+    await create;
+  } catch (cause) {
+    if (!isCode(cause, "EEXIST")) throw cause;
+    const message = `${key} in the bucket ${directory} exists with other bytes`;
+    throw new BucketError("present", message, { cause });
+  }
+}
+
+/** Syncs of several files share the work of the disk. */
+const tilesAtOnce = 8;
+
+async function createTiles(place: Place, tiles: AsyncIterable<NewObject>): Promise<void> {
+  const source = tiles[Symbol.asyncIterator]();
+  const folders = new Set<string>();
+  let isFailed = false;
+  const createNext = async (): Promise<void> => {
+    for (;;) {
+      const next = await source.next();
+      if (next.done === true || isFailed) return;
+      const { key } = next.value;
+      await attempt(place, `writing ${key}`, () => createTile(place, next.value));
+      folders.add(dirname(join(place.directory, key)));
+    }
+  };
+  const createAll = async (): Promise<void> => {
+    try {
+      await createNext();
+    } catch (error) {
+      isFailed = true;
+      throw error;
+    }
+  };
+  // All have ended before anything is tried again.
+  const copies = await Promise.allSettled(Array.from({ length: tilesAtOnce }, createAll));
+  for (const copy of copies) if (copy.status === "rejected") throw copy.reason;
+  for (const folder of folders) {
+    await attempt(place, `writing ${folder}`, () => place.files.syncDirectory(folder));
+  }
+}
+
+/** Tiles come by the hundred into one folder: it is made only where it turns out to be missing. */
+async function createTile(place: Place, { key, bytes }: NewObject): Promise<void> {
+  const { directory, files, folders } = place;
+  const path = join(directory, checkKey(key));
+  const createInFolder = (): Promise<void> =>
+    creating(place, key, files.createInFolder(path, bytes, fileMode));
+  try {
+    await createInFolder();
   } catch (error) {
     if (!isCode(error, "ENOENT")) throw error;
     await folders.make(dirname(path), directoryMode);
-    await files.createInFolder(path, bytes, fileMode);
+    await createInFolder();
   }
 }
 

@@ -1,5 +1,5 @@
 /** A file layer that fails where it is told to, with the real files behind it. */
-import { stat } from "node:fs/promises";
+import { stat, writeFile } from "node:fs/promises";
 
 import { nodeFiles, type AppendFile, type Files } from "../../../src/ledger/files.ts";
 
@@ -154,8 +154,10 @@ export class FaultyFiles implements Files {
   }
 
   createInFolder(path: string, bytes: Uint8Array, mode: number): Promise<void> {
-    return this.#run(`createInFolder ${short(path)}`, () =>
-      nodeFiles.createInFolder(path, bytes, mode),
+    return this.#run(
+      `createInFolder ${short(path)}`,
+      () => nodeFiles.createInFolder(path, bytes, mode),
+      () => writeFile(path, bytes.subarray(0, bytes.length >> 1), { mode }),
     );
   }
 

@@ -44,7 +44,7 @@ test("makes private files", async () => {
     ((await stat(join(place.directory, name))).mode & 0o777).toString(8);
   expect(await modeOf(".")).toBe("700");
   expect(await modeOf("segments")).toBe("700");
-  for (const name of ["ledger.json", "checkpoint", "lock", "state/3", "tile/0/000.p/3"]) {
+  for (const name of ["ledger.json", "checkpoint", "lock", "state/3", "tile/0"]) {
     expect([name, await modeOf(name)]).toEqual([name, "600"]);
   }
   expect(await modeOf("segments/0000000000000000.jsonl")).toBe("600");

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 
 import { encodeHead, encodeLine } from "../../../src/ledger/chain.ts";
-import { localSubtrees, rootFromTiles } from "../../../src/ledger/local-tiles.ts";
+import { TileFiles } from "../../../src/ledger/tile-files.ts";
 import { nodeFiles } from "../../../src/ledger/files.ts";
 import { inclusionProof, leafHash, verifyInclusion } from "../../../src/ledger/merkle.ts";
 import { treeEntry } from "../../../src/ledger/chain.ts";
@@ -79,12 +79,12 @@ test("proves every record from the local tiles, and the root of every smaller tr
   const all = await recordsOnDisk(place.directory);
   const size = all.length;
   const leaves = all.map(({ headBytes, mac }) => leafHash(treeEntry(headBytes, mac)));
-  const root = await rootFromTiles(place.directory, nodeFiles, size);
+  const tiles = new TileFiles(place.directory, nodeFiles);
+  const root = await tiles.rootOf(size);
   for (const [index, leaf] of leaves.entries()) {
-    const read = localSubtrees(place.directory, nodeFiles, size);
-    const path = await inclusionProof(index, size, read);
+    const path = await inclusionProof(index, size, tiles.subtrees(size));
     expect(verifyInclusion(leaf, { index, size, root }, path)).toBe(true);
-    const own = await rootFromTiles(place.directory, nodeFiles, index + 1);
+    const own = await tiles.rootOf(index + 1);
     expect(plainRoot(leaves.slice(0, index + 1)).equals(own)).toBe(true);
   }
 });

@@ -150,6 +150,21 @@ test("an older copy put back over parts of a newer one", async () => {
   await checkLog(place.directory, place.keys);
 });
 
+test("tiles that do not reach as far as the checkpoint", async () => {
+  const place = await filled();
+  for (const level of ["0", "entries"]) {
+    const path = join(place.directory, "tile", level);
+    const bytes = await readFile(path);
+    await truncate(path, bytes.length - 1);
+    await expect(open(place)).rejects.toMatchObject(refusal("damaged", /is shorter than/));
+    await rm(path);
+    await expect(open(place)).rejects.toMatchObject(refusal("damaged", /is shorter than/));
+    await writeFile(path, bytes);
+  }
+  await (await open(place)).close();
+  await checkLog(place.directory, place.keys);
+});
+
 test("another configuration or other keys", async () => {
   const place = await filled();
   const other = await openKeys(`${place.directory}-keys`, keyFolder, { create: true });

@@ -6,7 +6,11 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { deriveChainKey, keyName } from "../../../src/ledger/chain.ts";
+import { parseCheckpoint } from "../../../src/ledger/checkpoint.ts";
 import { directorySource } from "../../../src/ledger/directory-source.ts";
+import { nodeFiles } from "../../../src/ledger/files.ts";
+import { TileFiles } from "../../../src/ledger/tile-files.ts";
+import { tilePath, tilesOf } from "../../../src/ledger/tile.ts";
 import { ed25519Signer, parseVkey } from "../../../src/ledger/note.ts";
 import { segmentName } from "../../../src/ledger/segment-name.ts";
 import { verifyLedger } from "../../../src/ledger/verify/verify.ts";
@@ -232,7 +236,15 @@ test("a directory on disk reads as the ledger in memory", async () => {
     await put("ledger/ledger.json", ledger.descriptor);
     await put("ledger/checkpoint", ledger.local.checkpoint!);
     await put("bucket/checkpoint", ledger.bucket.checkpoint!);
-    for (const [path, bytes] of ledger.local.tiles) await put(`ledger/${path}`, bytes);
+    await mkdir(join(root, "ledger/tile"), { recursive: true });
+    const { checkpoint, tiles } = ledger.local;
+    const { size } = parseCheckpoint(checkpoint!);
+    await new TileFiles(join(root, "ledger"), nodeFiles).save(
+      [...tilesOf(size)].map((tile) => {
+        const path = tilePath(tile);
+        return { tile, path, bytes: tiles.get(path)! };
+      }),
+    );
     for (const [path, bytes] of ledger.bucket.tiles) await put(`bucket/${path}`, bytes);
     for (const [size, bytes] of ledger.bucket.kept) await put(`bucket/checkpoints/${size}`, bytes);
     for (const { first, lines } of ledger.segments) {
