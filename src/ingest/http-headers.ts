@@ -25,6 +25,8 @@ const CODINGS: Readonly<Record<string, Encoding>> = {
   // RFC 9110 8.4.1.3: an old name of the same coding.
   "x-gzip": "gzip",
   deflate: "deflate",
+  // The collector's name of the same.
+  zlib: "deflate",
   zstd: "zstd",
 };
 

@@ -75,7 +75,7 @@ export async function startHttp(
 function routes(paths: Readonly<Partial<Record<Signal, string>>>): ReadonlyMap<string, Signal> {
   const named = { traces: "/v1/traces", logs: "/v1/logs", metrics: "/v1/metrics", ...paths };
   const entries = Object.entries(named) as [Signal, string][];
-  return new Map(entries.map(([signal, path]) => [path.replace(/^\/?/, "/"), signal]));
+  return new Map(entries.map(([signal, path]) => [pathOf(path.replace(/^\/?/, "/")), signal]));
 }
 
 function serverOptions(station: Station, bounds: ConnectionBounds): ServerOptions {
@@ -139,7 +139,7 @@ async function serve(
   response: ServerResponse,
   { station, signals }: HttpReceiver,
 ): Promise<void> {
-  const signal = signals.get((request.url ?? "").split("?", 1)[0]!);
+  const signal = signals.get(pathOf(request.url ?? ""));
   const format = formatOf(request.headers["content-type"]);
   const encoding = encodingOf(request.headers["content-encoding"]);
   let refusal: Refusal | null;
@@ -152,6 +152,12 @@ async function serve(
   }
   if (response.destroyed || refusal?.code === "aborted") return;
   answer(request, response, { refusal, format, last: station.draining });
+}
+
+/** Without the query, and without the slash at the end that configurations of exporters gather. */
+function pathOf(url: string): string {
+  const [path] = url.split("?", 1);
+  return path!.length > 1 && path!.endsWith("/") ? path!.slice(0, -1) : path!;
 }
 
 /** Why a request is not one that the receiver knows. */

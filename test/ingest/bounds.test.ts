@@ -8,17 +8,8 @@ import type { IngestLogEntry } from "../../src/ingest/exchange.ts";
 import { listen } from "../../src/ingest/listener.ts";
 import { agentRequest } from "../support/agent-load.ts";
 import { grpcClient, TRACES } from "./grpc-client.ts";
-import {
-  decodeStatus,
-  gate,
-  JSON_TYPE,
-  MIB,
-  post,
-  PROTOBUF,
-  type Rig,
-  startRig,
-  until,
-} from "./receiver.ts";
+import { decodeStatus } from "../support/google-status.ts";
+import { gate, JSON_TYPE, MIB, post, PROTOBUF, type Rig, startRig, until } from "./receiver.ts";
 
 const spans = agentRequest({ seed: 7, spans: 16, personalDataShare: 0.2 });
 const COMPRESS = { gzip: gzipSync, deflate: deflateSync, zstd: zstdCompressSync };

@@ -11,7 +11,8 @@ import type { TlsFiles } from "../../src/ingest/tls-files.ts";
 import { agentRequest } from "../support/agent-load.ts";
 import { type Certificate, newAuthority } from "./certificate.ts";
 import { grpcClient } from "./grpc-client.ts";
-import { decodeStatus, post, PROTOBUF, type Rig, startRig, until } from "./receiver.ts";
+import { decodeStatus } from "../support/google-status.ts";
+import { post, PROTOBUF, type Rig, startRig, until } from "./receiver.ts";
 
 const spans = agentRequest({ seed: 7, spans: 16, personalDataShare: 0.2 });
 const authority = newAuthority("test authority");

@@ -1,7 +1,7 @@
 /** A raw gRPC client on grpc-js: messages are bytes. */
 import * as grpc from "@grpc/grpc-js";
 import { onTestFinished } from "vitest";
-import { type DecodedStatus, decodeStatus } from "./receiver.ts";
+import { type DecodedStatus, decodeStatus } from "../support/google-status.ts";
 
 export const TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 export const LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";

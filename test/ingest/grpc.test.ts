@@ -7,7 +7,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { Refusal, type RefusalCode } from "../../src/ingest/refusal.ts";
 import { agentRequest } from "../support/agent-load.ts";
 import { grpcClient, LOGS, METRICS, TRACES } from "./grpc-client.ts";
-import { decodeStatus, gate, MIB, NOW, post, startRig, until } from "./receiver.ts";
+import { decodeStatus } from "../support/google-status.ts";
+import { gate, MIB, NOW, post, startRig, until } from "./receiver.ts";
 
 const spans = agentRequest({ seed: 7, spans: 16, personalDataShare: 0.2 });
 const { status: code } = grpc;

@@ -8,7 +8,8 @@ import { LedgerError } from "../../src/ledger/ledger-error.ts";
 import { Refusal, type RefusalCode } from "../../src/ingest/refusal.ts";
 import { agentRequest, agentTelemetry } from "../support/agent-load.ts";
 import { encodeOtlpJson } from "../support/otlp-writer.ts";
-import { decodeStatus, JSON_TYPE, NOW, post, PROTOBUF, startRig, until } from "./receiver.ts";
+import { decodeStatus } from "../support/google-status.ts";
+import { JSON_TYPE, NOW, post, PROTOBUF, startRig, until } from "./receiver.ts";
 
 const LOAD = { seed: 7, spans: 16, personalDataShare: 0.2 };
 const spans = agentRequest(LOAD);
@@ -235,7 +236,7 @@ describe("refusals", () => {
     },
   );
 
-  test.each(["/", "/v1/trace", "/v1/traces/", "/v1/profiles", "/v1development/profiles"])(
+  test.each(["/", "/v1/trace", "/v1/traces//", "/v1/profiles", "/v1development/profiles"])(
     "H8: %s is 404",
     async (path) => {
       const rig = await startRig();
