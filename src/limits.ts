@@ -55,6 +55,8 @@ export const batchRecordsMax = 65_536;
 export const groupLinesBytesMax: number = 512 * MIB;
 /** Ledger: all of a line but its body. */
 export const lineFrameBytesMax = 1280;
+/** Ledger: the shortest that this can be. */
+export const lineFrameBytesMin = 400;
 /** Ledger: a segment is closed at this age though it is not full. */
 export const segmentAgeMsMax: number = 24 * 60 * 60 * 1000;
 /** Ledger: chains whose derived keys are kept ready. */
@@ -74,8 +76,9 @@ export const segmentReadBytes: number = 4 * MIB;
 export const lineSearchBytes: number = 64 * KIB;
 /** Ledger: ids remembered to recognise a repeat. */
 export const dedupeWindowRecords = 1_000_000;
-/** Ledger: a tlog-tiles tile holds 256 hashes. */
+/** Ledger: a tlog-tiles tile holds 256 hashes, a bundle as many entries behind their length. */
 export const tileWidth = 256;
+export const tileFileBytesMax: number = tileWidth * (2 + 32);
 /** Ledger: one read of the ledger's own tiles. */
 export const tileReadAheadBytes: number = 256 * KIB;
 
@@ -166,6 +169,8 @@ export const drainSinkMsMax = 1500;
 
 /** Verifier: lines out of place that are paired with missing ones; further ones are only counted. */
 export const strayLinesMax = 10_000;
+/** Verifier: places of missing records that are kept in the tree; behind more it is not compared. */
+export const missingLeavesMax = 4_000_000;
 /** Verifier: failures and recoveries that a report lists; further ones are only counted. */
 export const failuresListedMax = 1000;
 /** Verifier: bytes read from a segment at a time. */

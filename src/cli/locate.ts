@@ -4,6 +4,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Option } from "commander";
 import type { Command } from "commander";
+import { directorySource } from "../ledger/directory-source.ts";
 import { isCode, nodeFiles } from "../ledger/files.ts";
 import { fullOrigin, parseDescriptor } from "../ledger/descriptor.ts";
 import type { Descriptor } from "../ledger/descriptor.ts";
@@ -61,7 +62,7 @@ export async function locateLedger(options: LocationOptions, argument?: string):
 export async function readDescriptor(
   directory: string,
 ): Promise<{ descriptor: Descriptor; origin: string }> {
-  const descriptor = parseDescriptor(await nodeFiles.read(join(directory, "ledger.json")));
+  const descriptor = parseDescriptor(await directorySource(directory).descriptor());
   return { descriptor, origin: fullOrigin(descriptor) };
 }
 

@@ -16,7 +16,7 @@ export interface ReadableRecord {
   readonly kind: string;
   readonly namespace: string;
   readonly tenant: string;
-  /** Null where it was erased. */
+  /** Null where it is missing. */
   readonly body: Body | null;
 }
 

@@ -58,5 +58,5 @@ function printRecord(record: StoredRecord): void {
     ["mac", `${toHex(mac)} (key ${head.key})`],
     ["conflict of", head.conflictOf === undefined ? undefined : toHex(head.conflictOf)],
   ]);
-  print(body === null ? "the body was erased\n" : `${JSON.stringify(body, undefined, 2)}\n`);
+  print(body === null ? "the body is missing\n" : `${JSON.stringify(body, undefined, 2)}\n`);
 }

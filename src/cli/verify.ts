@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import type { JsonValue } from "../bytes/canonical-json.ts";
 import { directorySource } from "../ledger/directory-source.ts";
 import { isCode } from "../ledger/files.ts";
+import { FormatError } from "../ledger/format-error.ts";
 import type { KeyRing } from "../ledger/keys.ts";
 import { publicVkeys } from "../ledger/keys.ts";
 import { parseVkey } from "../ledger/note.ts";
@@ -65,12 +66,13 @@ async function verify(argument: string | undefined, options: VerifyOptions): Pro
   const directory = await locateLedger(options, argument);
   const ring = await readKeysIfThere(locate(options).config.keys.directory);
   const progress = openProgress();
-  const bucket = await bucketPrefix(directory, argument, options);
+  const origin = await originOf(directory);
+  const bucket = origin && (await bucketPrefix(directory, origin, { argument, ...options }));
   const verified = await verifyLedger(directorySource(directory, bucket), {
     ...(ring === undefined || !options.chainKey
       ? {}
       : { chainKey: (epoch: number) => ring.chainKey(epoch) }),
-    trusted: (await trustedKeys(directory, ring, options)).map((vkey) => parseVkey(vkey)),
+    trusted: (await trustedKeys(origin, ring, options)).map((vkey) => parseVkey(vkey)),
     level: options.level,
     ...(options.maxFailures === undefined ? {} : { failuresMax: parseMax(options.maxFailures) }),
     onProgress: (counts) => {
@@ -97,25 +99,35 @@ function parseMax(text: string): number {
 
 /** Keys given on the command line replace those of the folder: an auditor trusts his own copy. */
 async function trustedKeys(
-  directory: string,
+  origin: string | undefined,
   ring: KeyRing | undefined,
   options: VerifyOptions,
 ): Promise<string[]> {
   if (options.publicKey !== undefined) return readVkeys(options.publicKey);
-  if (ring === undefined) return [];
-  return publicVkeys((await readDescriptor(directory)).origin, ring);
+  if (ring === undefined || origin === undefined) return [];
+  return publicVkeys(origin, ring);
+}
+
+/** Undefined where `ledger.json` is none: the verifier says what it is. */
+async function originOf(directory: string): Promise<string | undefined> {
+  try {
+    return (await readDescriptor(directory)).origin;
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
 }
 
 /** The log's prefix in the bucket; undefined where there is none to compare with. */
 async function bucketPrefix(
   directory: string,
-  argument: string | undefined,
-  options: VerifyOptions,
+  origin: string,
+  options: VerifyOptions & { readonly argument: string | undefined },
 ): Promise<string | undefined> {
   if (options.bucket === false) return undefined;
   const beside = join(dirname(directory), "bucket");
-  const implied = argument === undefined ? locate(options).config.publish.bucket : beside;
-  const { origin } = await readDescriptor(directory);
+  const isConfigured = options.argument === undefined;
+  const implied = isConfigured ? locate(options).config.publish.bucket : beside;
   const prefix = join(options.bucket ?? implied, origin);
   if (await isFolder(prefix)) return prefix;
   if (options.bucket === undefined) return undefined;

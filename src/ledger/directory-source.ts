@@ -1,10 +1,14 @@
-/** A ledger directory, and a directory bucket, as the verifier reads them. */
-import { createReadStream } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+/**
+ * A ledger directory, and a directory bucket, as the verifier reads them. Anybody may have put
+ * anything there: what is no plain file is refused, and no more is read than the format allows.
+ */
+import { constants } from "node:fs";
+import { open, readdir, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 
-import { verifyChunkBytes } from "../limits.ts";
+import { descriptorBytesMax, noteBytesMax, tileFileBytesMax, verifyChunkBytes } from "../limits.ts";
 import { isCode, nodeFiles } from "./files.ts";
+import { FormatError } from "./format-error.ts";
 import { parseSegmentName } from "./segment-name.ts";
 import { TileFiles } from "./tile-files.ts";
 import { parseTilePath } from "./tile.ts";
@@ -12,10 +16,13 @@ import type { BucketSource, LedgerSource, SegmentSource } from "./verify/source.
 
 /** `bucket` is the log's own prefix: `<bucket>/<origin>/<instance>`. */
 export function directorySource(directory: string, bucket?: string): LedgerSource {
-  const tiles = new TileFiles(directory, nodeFiles);
+  const tiles = new TileFiles(directory, { ...nodeFiles, readRange: readPlainRange });
   return {
-    descriptor: () => readFile(join(directory, "ledger.json")),
-    checkpoint: () => readIfThere(join(directory, "checkpoint")),
+    descriptor: async () => {
+      const bytes = await readAtMost(join(directory, "ledger.json"), descriptorBytesMax);
+      return bytes ?? new Uint8Array();
+    },
+    checkpoint: () => readAtMost(join(directory, "checkpoint"), noteBytesMax),
     tile: (path) => tiles.find(parseTilePath(path)),
     segments: () => segmentsOf(join(directory, "segments")),
     ...(bucket === undefined ? {} : { bucket: directoryBucketSource(bucket) }),
@@ -25,12 +32,13 @@ export function directorySource(directory: string, bucket?: string): LedgerSourc
 function directoryBucketSource(prefix: string): BucketSource {
   const kept = join(prefix, "checkpoints");
   return {
-    checkpoint: () => readIfThere(join(prefix, "checkpoint")),
-    tile: (path) => readIfThere(join(prefix, path)),
-    checkpointOfSize: (size) => readIfThere(join(kept, String(size))),
+    checkpoint: () => readAtMost(join(prefix, "checkpoint"), noteBytesMax),
+    tile: (path) => readAtMost(join(prefix, path), tileFileBytesMax),
+    checkpointOfSize: (size) => readAtMost(join(kept, String(size)), noteBytesMax),
     async checkpointSizes() {
       const names = (await namesIn(kept)).filter((name) => /^(?:0|[1-9]\d{0,15})$/.test(name));
-      return names.map(Number).toSorted((left, right) => left - right);
+      const sizes = names.map(Number);
+      return sizes.filter(Number.isSafeInteger).toSorted((left, right) => left - right);
     },
   };
 }
@@ -40,20 +48,67 @@ async function segmentsOf(directory: string): Promise<SegmentSource[]> {
   return names.toSorted().map((name) => ({
     name,
     firstIndex: parseSegmentName(name),
-    chunks: () => createReadStream(join(directory, name), { highWaterMark: verifyChunkBytes }),
+    chunks: () => chunksOf(join(directory, name)),
   }));
+}
+
+async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
+  const file = await openPlain(path);
+  if (file === undefined) return;
+  yield* file.createReadStream({ highWaterMark: verifyChunkBytes });
 }
 
 async function namesIn(directory: string): Promise<string[]> {
   return readdir(directory).catch((error: unknown) => {
-    if (isCode(error, "ENOENT")) return [];
+    if (isCode(error, "ENOENT") || isCode(error, "ENOTDIR")) return [];
     throw error;
   });
 }
 
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  return readFile(path).catch((error: unknown) => {
+/** The file, or of a longer one the bytes that show that it is too long; undefined without one. */
+async function readAtMost(path: string, bytesMax: number): Promise<Uint8Array | undefined> {
+  const file = await openPlain(path);
+  return file && readAndClose(file, 0, bytesMax + 1);
+}
+
+async function readPlainRange(path: string, start: number, byteCount: number): Promise<Uint8Array> {
+  const file = await openPlain(path);
+  return file === undefined ? new Uint8Array() : readAndClose(file, start, byteCount);
+}
+
+async function readAndClose(
+  file: FileHandle,
+  start: number,
+  bytesMax: number,
+): Promise<Uint8Array> {
+  try {
+    const bytes = Buffer.alloc(bytesMax);
+    let end = 0;
+    while (end < bytesMax) {
+      const { bytesRead } = await file.read(bytes, end, bytesMax - end, start + end);
+      if (bytesRead === 0) break;
+      end += bytesRead;
+    }
+    return bytes.subarray(0, end);
+  } finally {
+    await file.close();
+  }
+}
+
+/** @throws FormatError for a folder, a pipe, a device, a link in a circle. */
+async function openPlain(path: string): Promise<FileHandle | undefined> {
+  // Without waiting: a pipe that nobody writes to would hold the verifier for ever.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+  const file = await open(path, flags).catch((error: unknown) => {
     if (isCode(error, "ENOENT") || isCode(error, "ENOTDIR")) return undefined;
+    if (isCode(error, "ELOOP") || isCode(error, "ENXIO")) throw notPlain(error);
     throw error;
   });
+  if (file === undefined || (await file.stat()).isFile()) return file;
+  await file.close();
+  throw notPlain();
+}
+
+function notPlain(cause?: unknown): FormatError {
+  return new FormatError("bad_file", "it is no plain file", { cause });
 }

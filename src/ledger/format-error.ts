@@ -1,6 +1,7 @@
 /** Bytes that are not what a format of the ledger says: never a crash, always named. */
 
 export type FormatErrorCode =
+  | "bad_file"
   | "bad_line"
   | "bad_head"
   | "bad_body"

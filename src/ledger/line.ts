@@ -41,7 +41,7 @@ export interface ParsedLine {
   /** The bytes that the MAC covers. */
   readonly headBytes: Uint8Array;
   readonly mac: Uint8Array;
-  /** Absent where the body was erased. */
+  /** Absent in a proof, and where the body was removed. */
   readonly body?: Uint8Array;
 }
 
@@ -62,7 +62,7 @@ export function encodeHead(head: Head): string {
   );
 }
 
-/** The line with its line feed; without `body` it is that of an erased record. */
+/** The line with its line feed; without `body` it is the form that stands in proofs. */
 export function encodeLine(
   headText: string,
   mac: Uint8Array,
@@ -107,7 +107,7 @@ export function parseLine(bytes: Uint8Array): ParsedLine {
 export interface ScannedLine {
   readonly headStart: number;
   readonly headEnd: number;
-  /** -1 where the body was erased. */
+  /** -1 where there is no body. */
   readonly bodyStart: number;
   readonly bodyEnd: number;
   readonly mac: string;

@@ -57,7 +57,7 @@ export class Replay {
     const chain = this.#memory.chains.open(line);
     try {
       checkMac(line, this.#checkChain(line, chain), head);
-      if (line.bodyStart >= 0) checkBody(line, body);
+      checkBody(line, body);
     } catch (error) {
       this.#memory.chains.forget(chain);
       throw error;
@@ -124,16 +124,10 @@ export class Replay {
     counters.lastTime = BigInt(line.time);
     counters.tip = line.mac;
     if (line.kind === "action") {
-      const fingerprints = this.#fingerprintOf(line, parts.body);
+      const fingerprints = words(fingerprint(this.#keys.fingerprintKey, parts.body));
       window.add(words(fromHex(line.id)), fingerprints, 0, line.index);
       countActions(counters, 1);
     } else if (isControlKind(line.kind)) countControl(counters, line.kind, parts.body);
-  }
-
-  /** Of an erased body nothing can be known: a repeat of it counts as a conflict. */
-  #fingerprintOf(line: ScannedLine, body: Buffer): Uint32Array {
-    if (line.bodyStart < 0) return new Uint32Array(4);
-    return words(fingerprint(this.#keys.fingerprintKey, body));
   }
 
   #noteRoot(): void {
@@ -167,6 +161,7 @@ function checkMac(line: ScannedLine, pen: ChainPen, head: Buffer): void {
 }
 
 function checkBody(line: ScannedLine, body: Buffer): void {
+  if (line.bodyStart < 0) throw new Error(`the body of record ${line.index} is missing`);
   if (Buffer.from(bodyDigest(body)).toString("hex") !== line.bodyDigest) {
     throw new Error(`the body of record ${line.index} does not fit its digest`);
   }

@@ -1,6 +1,7 @@
 /** Every chain as far as it was read: where it stands, its keys, and its leaf in the tips tree. */
 import type { ChainName } from "../../audit/prepared-batch.ts";
 import { fromHex, toHex } from "../../bytes/hex.ts";
+import { chainsMax } from "../../limits.ts";
 import { createRecordMac, genesisMac } from "../chain.ts";
 import type { ScannedLine } from "../line.ts";
 import { TipsTree, tipTag } from "../tips.ts";
@@ -42,10 +43,12 @@ export class VerifiedChains {
     return this.#chains.get(`${line.namespace}\n${line.tenant}`);
   }
 
-  open(line: ScannedLine, epoch: number): ChainState {
+  /** Undefined for one more than a ledger can have. */
+  open(line: ScannedLine, epoch: number): ChainState | undefined {
     const key = `${line.namespace}\n${line.tenant}`;
     let chain = this.#chains.get(key);
     if (chain === undefined) {
+      if (this.#chains.size >= chainsMax) return undefined;
       chain = this.#begin(line);
       this.#chains.set(key, chain);
     }

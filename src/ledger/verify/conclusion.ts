@@ -26,7 +26,6 @@ export function emptyCounts(): Counts {
     chains: 0,
     boots: 0,
     seals: 0,
-    erased: 0,
     macs: 0,
     checkpoints: 0,
     tips: 0,

@@ -64,8 +64,6 @@ export interface Counts {
   chains: number;
   boots: number;
   seals: number;
-  /** Records whose body was erased. */
-  erased: number;
   macs: number;
   checkpoints: number;
   tips: number;

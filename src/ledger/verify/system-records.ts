@@ -3,7 +3,7 @@
  * is one, seals are numbered and count right, keys change by announcement.
  */
 import { fromHex } from "../../bytes/hex.ts";
-import { failuresListedMax } from "../../limits.ts";
+import { failuresListedMax, keyEpochsMax } from "../../limits.ts";
 import { epochOf, systemChain } from "../chain.ts";
 import {
   isControlKind,
@@ -14,7 +14,8 @@ import {
   type Seal,
 } from "../control.ts";
 import { FormatError } from "../format-error.ts";
-import { parseVkey, type NoteVerifier, verifyEd25519 } from "../note.ts";
+import type { ScannedLine } from "../line.ts";
+import { encodeVkey, parseVkey, type NoteVerifier, verifyEd25519 } from "../note.ts";
 import { rotationMac, rotationMessage } from "../rotation.ts";
 import type { VerifiedChains } from "./chains.ts";
 import type { ChainKeySource } from "./keys.ts";
@@ -23,6 +24,8 @@ import type { Counts, Problem, Recovery } from "./report.ts";
 
 export interface SystemOptions {
   readonly descriptorDigest: Uint8Array;
+  /** The log key that the descriptor names. */
+  readonly logKey: NoteVerifier;
   readonly keys: ChainKeySource | undefined;
   readonly counts: Counts;
   readonly chains: VerifiedChains;
@@ -31,7 +34,6 @@ export interface SystemOptions {
 /** A log key that the log itself names as the next one. */
 export interface LogKeyRotation {
   readonly index: number;
-  readonly from: string;
   readonly to: NoteVerifier;
 }
 
@@ -133,7 +135,7 @@ export class SystemRecords {
       case "seal":
         return this.#verifySeal(parseControl("seal", body), index);
       case "key_rotated":
-        return this.#verifyRotation(parseControl("key_rotated", body), index);
+        return this.#verifyRotation(parseControl("key_rotated", body), scanned);
       default:
         return undefined;
     }
@@ -250,19 +252,15 @@ export class SystemRecords {
     return { class: "root_mismatch", detail };
   }
 
-  #verifyRotation(rotated: KeyRotated, index: number): Problem | undefined {
+  #verifyRotation(rotated: KeyRotated, line: ScannedLine): Problem | undefined {
+    if (rotated.purpose === "log") return this.#verifyLogRotation(rotated, line.index);
     const { descriptorDigest, keys } = this.#options;
     const claim = { descriptorDigest, from: rotated.from, to: rotated.to };
-    if (rotated.purpose === "log") {
-      const to = parseVkey(rotated.to);
-      const proof = fromHex(rotated.proof);
-      if (proof.length !== 64 || !verifyEd25519(to.publicKey, rotationMessage(claim), proof)) {
-        return { class: "wrong_key", detail: "the new log key did not sign its announcement" };
-      }
-      this.logKeyRotations.push({ index, from: rotated.from, to });
-      return undefined;
-    }
     this.#rotation = rotated.to;
+    if (rotated.from !== line.key) {
+      const detail = `key ${rotated.from} is replaced, but the records are under ${line.key}`;
+      return { class: "wrong_key", detail };
+    }
     if (epochOf(rotated.to) !== epochOf(rotated.from) + 1) {
       const detail = `key epoch ${epochOf(rotated.to)} does not follow ${epochOf(rotated.from)}`;
       return { class: "wrong_key", detail };
@@ -270,5 +268,25 @@ export class SystemRecords {
     const key = keys?.keyOf(systemChain, epochOf(rotated.to));
     if (key === undefined || rotationMac(key, claim) === rotated.proof) return undefined;
     return { class: "wrong_key", detail: "the new chain key did not sign its announcement" };
+  }
+
+  #verifyLogRotation(rotated: KeyRotated, index: number): Problem | undefined {
+    const { descriptorDigest, logKey } = this.#options;
+    const claim = { descriptorDigest, from: rotated.from, to: rotated.to };
+    const current = this.logKeyRotations.at(-1)?.to ?? logKey;
+    const to = parseVkey(rotated.to);
+    const proof = fromHex(rotated.proof);
+    if (rotated.from !== encodeVkey(current.name, current.publicKey) || to.name !== current.name) {
+      const detail = "the log key that is replaced is not the one that was in force";
+      return { class: "wrong_key", detail };
+    }
+    if (proof.length !== 64 || !verifyEd25519(to.publicKey, rotationMessage(claim), proof)) {
+      return { class: "wrong_key", detail: "the new log key did not sign its announcement" };
+    }
+    if (this.logKeyRotations.length >= keyEpochsMax) {
+      return { class: "malformed", detail: `no ledger has more than ${keyEpochsMax} log keys` };
+    }
+    this.logKeyRotations.push({ index, to });
+    return undefined;
   }
 }

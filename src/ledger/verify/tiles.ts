@@ -4,13 +4,15 @@ import { equalBytes } from "../digest.ts";
 import { FormatError } from "../format-error.ts";
 import { rootOf } from "../merkle.ts";
 import { slotBytes, subtreeReader, tilePath, type Tile, type TileFile } from "../tile.ts";
-import type { Counts, Findings } from "./report.ts";
+import { messageOf, type Counts, type Findings } from "./report.ts";
 import type { TreeStore } from "./source.ts";
 
 export interface CheckedStore {
   /** `""` for the ledger itself, `"bucket/"` for the bucket. */
   readonly name: string;
   readonly store: TreeStore;
+  /** True where each partial tile is a file of its own, which stays when a wider one comes. */
+  readonly keepsPartials: boolean;
   /** Size of the checkpoint whose tiles must be there. */
   readonly size: number;
   readonly root: Uint8Array;
@@ -21,6 +23,8 @@ interface Difference {
   readonly path: string;
   /** The first leaf whose hash or entry differs. */
   readonly index: number | undefined;
+  /** True for a tile of an older tree, which proves nothing by itself. */
+  readonly isOlder: boolean;
 }
 
 const differencesMax = 1000;
@@ -44,24 +48,40 @@ export class TileVerifier {
     }
   }
 
-  /** Compares the partial tiles of a tree with those of the stores that end with it. */
+  /** Compares a partial tile of a tree of `size`: those of older trees may have been removed. */
   async comparePartial(file: TileFile, size: number): Promise<void> {
     for (const checked of this.stores) {
-      if (checked.size === size) await this.#compare(file, checked);
+      const isOlder = size < checked.size;
+      if (size === checked.size || (isOlder && checked.keepsPartials)) {
+        await this.#compare(file, checked, isOlder);
+      }
     }
   }
 
-  async #compare(file: TileFile, checked: CheckedStore): Promise<void> {
+  async #compare(file: TileFile, checked: CheckedStore, isOlder = false): Promise<void> {
+    const bytes = await this.#read(file, checked);
+    if (bytes === "unreadable" || (bytes === undefined && isOlder)) return;
     this.#counts.tiles++;
-    const bytes = await checked.store.tile(file.path);
     if (bytes !== undefined && equalBytes(bytes, file.bytes)) return;
-    const name = `${checked.name}${file.path}`;
     if (bytes === undefined) {
       const detail = "the checkpoint covers a tile that is not there";
-      this.#findings.add({ class: "gap", place: { file: name }, detail });
+      this.#findings.add({ class: "gap", place: placeOf(file, checked), detail });
     } else if (this.#differences.length < differencesMax) {
       const index = firstDifference(file, bytes);
-      this.#differences.push({ checked, path: file.path, index });
+      this.#differences.push({ checked, path: file.path, index, isOlder });
+    }
+  }
+
+  async #read(
+    file: TileFile,
+    checked: CheckedStore,
+  ): Promise<Uint8Array | undefined | "unreadable"> {
+    try {
+      return await checked.store.tile(file.path);
+    } catch (error) {
+      const place = placeOf(file, checked);
+      this.#findings.add({ class: "malformed", place, detail: messageOf(error) });
+      return "unreadable";
     }
   }
 
@@ -71,7 +91,7 @@ export class TileVerifier {
    */
   async settle(isRootGood: (checked: CheckedStore) => boolean): Promise<void> {
     const authentic = new Map<CheckedStore, boolean>();
-    for (const { checked, path, index } of this.#differences) {
+    for (const { checked, path, index, isOlder } of this.#differences) {
       const file = `${checked.name}${path}`;
       if (isRootGood(checked)) {
         const detail = "the tile is not that of the records";
@@ -79,6 +99,7 @@ export class TileVerifier {
         this.#findings.add({ class: "altered", place, detail });
         continue;
       }
+      if (isOlder) continue;
       if (!authentic.has(checked)) authentic.set(checked, await giveSignedRoot(checked));
       const isRecord = authentic.get(checked) === true && index !== undefined;
       if (!isRecord || this.#findings.knows(index)) continue;
@@ -86,6 +107,10 @@ export class TileVerifier {
       this.#findings.add({ class: "altered", place: { file, index }, detail });
     }
   }
+}
+
+function placeOf({ path }: TileFile, { name }: CheckedStore): { readonly file: string } {
+  return { file: `${name}${path}` };
 }
 
 /** Number of leaves that must be there before the tile is full. */

@@ -2,21 +2,25 @@
  * The verifier. It reads a ledger as anybody may have left it, believes nothing that the keys it was
  * given do not vouch for, and says of each failure what it is and where, and what it could not see.
  */
-import { failuresListedMax } from "../../limits.ts";
+import { failuresListedMax, lineBytesMax } from "../../limits.ts";
 import { toHex } from "../../bytes/hex.ts";
 import { descriptorDigest, fullOrigin, parseDescriptor, type Descriptor } from "../descriptor.ts";
 import { ed25519Verifier, type NoteVerifier } from "../note.ts";
-import {
-  CheckpointVerifier,
-  readCheckpoint,
-  type CheckpointFile,
-  type TreeState,
-} from "./checkpoints.ts";
+import { CheckpointVerifier, type CheckpointFile, type TreeState } from "./checkpoints.ts";
 import { chainKeySource, type ChainKeySource } from "./keys.ts";
 import { LineSplitter } from "./lines.ts";
 import { conclude, emptyCounts } from "./conclusion.ts";
-import { Findings, messageOf, type Counts, type Unchecked, type VerifyReport } from "./report.ts";
-import type { BucketSource, LedgerSource, SegmentSource } from "./source.ts";
+import {
+  readKept,
+  readPublished,
+  sizesOf,
+  uncheckedBucket,
+  verifyLocalReach,
+  verifyPresence,
+  type Published,
+} from "./published.ts";
+import { Findings, messageOf, type Counts, type VerifyReport } from "./report.ts";
+import type { LedgerSource, SegmentSource } from "./source.ts";
 import { TileVerifier, type CheckedStore } from "./tiles.ts";
 import type { TileFile } from "../tile.ts";
 import { Walk } from "./walk.ts";
@@ -41,9 +45,9 @@ export async function verifyLedger(
 ): Promise<VerifyReport> {
   const findings = new Findings(options.failuresMax ?? failuresListedMax);
   const counts = emptyCounts();
-  const bytes = await source.descriptor();
-  const descriptor = verifyDescriptor(bytes, findings);
-  if (descriptor === undefined) return conclude({ findings, counts, options });
+  const described = await readDescriptor(source, findings);
+  if (described === undefined) return conclude({ findings, counts, options });
+  const { bytes, descriptor } = described;
   const origin = fullOrigin(descriptor);
   // Checkpoints first: the log of a running sidecar only grows past what they cover.
   const published = await readPublished(source, origin, findings);
@@ -62,41 +66,18 @@ export async function verifyLedger(
   return verification.conclude();
 }
 
-function verifyDescriptor(bytes: Uint8Array, findings: Findings): Descriptor | undefined {
+async function readDescriptor(
+  source: LedgerSource,
+  findings: Findings,
+): Promise<{ bytes: Uint8Array; descriptor: Descriptor } | undefined> {
   try {
-    return parseDescriptor(bytes);
+    const bytes = await source.descriptor();
+    return { bytes, descriptor: parseDescriptor(bytes) };
   } catch (error) {
     const place = { file: "ledger.json" };
     findings.add({ class: "malformed", place, detail: messageOf(error) });
     return undefined;
   }
-}
-
-interface Published {
-  readonly origin: string;
-  readonly local: CheckpointFile | undefined;
-  readonly bucket: CheckpointFile | undefined;
-  /** True where the bucket names a newest checkpoint, also one that could not be read. */
-  readonly isBucketNamed: boolean;
-  /** Sizes of the bucket's kept checkpoints, ascending. */
-  readonly keptSizes: readonly number[];
-}
-
-async function readPublished(
-  source: LedgerSource,
-  origin: string,
-  findings: Findings,
-): Promise<Published> {
-  const context = { origin, findings };
-  const localBytes = await source.checkpoint();
-  const bucketBytes = await source.bucket?.checkpoint();
-  return {
-    origin,
-    local: localBytes && readCheckpoint(localBytes, "checkpoint", context),
-    bucket: bucketBytes && readCheckpoint(bucketBytes, "bucket/checkpoint", context),
-    isBucketNamed: bucketBytes !== undefined,
-    keptSizes: (await source.bucket?.checkpointSizes()) ?? [],
-  };
 }
 
 interface VerificationParts {
@@ -129,7 +110,9 @@ class Verification {
     const keys = options.chainKeys ?? keysOf(options, parts.descriptorDigest);
     this.#sizes = sizesOf(published);
     this.#keptSizes = new Set(published.keptSizes);
+    const logKey = ed25519Verifier(published.origin, descriptor.firstLogKey);
     this.#walk = new Walk({
+      logKey,
       descriptorDigest: parts.descriptorDigest,
       writer: toHex(descriptor.instance),
       keys,
@@ -139,7 +122,7 @@ class Verification {
     });
     this.#checkpoints = new CheckpointVerifier({
       trusted: options.trusted ?? [],
-      ownKey: ed25519Verifier(published.origin, descriptor.firstLogKey),
+      ownKey: logKey,
       findings,
       counts,
       rotations: this.#walk.system.logKeyRotations,
@@ -149,6 +132,7 @@ class Verification {
   }
 
   async verifySegments(): Promise<void> {
+    this.#onSize(0, undefined);
     const segments = await this.#parts.source.segments();
     let order = 0;
     for (const [at, segment] of segments.entries()) {
@@ -163,31 +147,49 @@ class Verification {
   /** Returns the number of the next segment's first line. */
   async #verifySegment(segment: SegmentSource, order: number, isLast: boolean): Promise<number> {
     const { name } = segment;
-    const { counts } = this.#parts;
+    const begins = this.#walk.expectedIndex;
     let line = 0;
-    this.#verifySegmentName(segment, order);
+    let firstIndex: number | undefined;
     const splitter = new LineSplitter((bytes, start, end) => {
       line++;
       const place = { segment: name, line, order: order + line - 1 };
-      this.#walk.line(bytes, { start, end }, place);
+      const index = this.#walk.line(bytes, { start, end }, place);
+      if (line === 1) firstIndex = index;
     });
-    for await (const chunk of segment.chunks()) {
-      counts.bytes += chunk.length;
-      splitter.push(chunk);
-      await this.#catchUp();
-      counts.records = this.#walk.expectedIndex;
-      this.#parts.options.onProgress?.(counts);
-    }
+    await this.#readSegment(segment, splitter, order);
+    this.#verifySegmentName(segment, [begins, firstIndex], order);
     this.#verifySegmentEnd(splitter.incompleteBytes, { segment: name, line: line + 1 }, isLast);
     return order + line + 1;
   }
 
-  #verifySegmentName(segment: SegmentSource, order: number): void {
-    const { firstIndex, name } = segment;
-    // A segment behind a gap is named by what it holds; only a name too small is a contradiction.
-    if (firstIndex !== undefined && firstIndex >= this.#walk.expectedIndex) return;
-    const detail = `a segment of this name cannot begin with record ${this.#walk.expectedIndex}`;
-    this.#parts.findings.add({ class: "reordered", place: { segment: name }, detail }, order);
+  async #readSegment(segment: SegmentSource, splitter: LineSplitter, order: number): Promise<void> {
+    const { counts, findings, options } = this.#parts;
+    try {
+      for await (const chunk of segment.chunks()) {
+        counts.bytes += chunk.length;
+        splitter.push(chunk);
+        await this.#catchUp();
+        counts.records = this.#walk.expectedIndex;
+        options.onProgress?.(counts);
+        // No line is as long, and what pretends to be one may have no end.
+        if (splitter.incompleteBytes > lineBytesMax) return;
+      }
+    } catch (error) {
+      const place = { segment: segment.name };
+      findings.add({ class: "malformed", place, detail: messageOf(error) }, order);
+    }
+  }
+
+  /** A name is that of the next record, or behind a gap that of the record which stands first. */
+  #verifySegmentName(
+    { firstIndex, name }: SegmentSource,
+    named: readonly (number | undefined)[],
+    order: number,
+  ): void {
+    if (firstIndex !== undefined && named.includes(firstIndex)) return;
+    const detail = `a segment of this name cannot begin with record ${named.at(-1) ?? named[0]}`;
+    const place = { segment: name };
+    this.#parts.findings.add({ class: "reordered", place, detail }, order - 0.5);
   }
 
   /** Only the newest line of a log that is being written may be incomplete. */
@@ -197,12 +199,16 @@ class Verification {
     isLast: boolean,
   ): void {
     if (incompleteBytes === 0) return;
-    if (isLast) {
+    const { findings } = this.#parts;
+    if (incompleteBytes > lineBytesMax) {
+      const detail = `a line of more than ${lineBytesMax} bytes: the rest of the segment is not read`;
+      findings.add({ class: "malformed", place, detail });
+    } else if (isLast) {
       this.#incompleteBytes = incompleteBytes;
-      return;
+    } else {
+      const detail = `the segment ends within a line, after ${incompleteBytes} bytes of it`;
+      findings.add({ class: "truncated", place, detail });
     }
-    const detail = `the segment ends within a line, after ${incompleteBytes} bytes of it`;
-    this.#parts.findings.add({ class: "truncated", place, detail });
   }
 
   #onSize(size: number, lastKind: string | undefined): void {
@@ -210,7 +216,6 @@ class Verification {
     this.#sizesDone++;
     const { tree } = this.#walk;
     this.#reached.push({ size, root: tree.root(), lastKind });
-    if (!this.#tiles.stores.some((checked) => checked.size === size)) return;
     for (const file of tree.partialTiles()) this.#partials.push({ size, file });
   }
 
@@ -232,85 +237,41 @@ class Verification {
   }
 
   async *#checkpointsOf(size: number): AsyncGenerator<CheckpointFile> {
-    const { published, source } = this.#parts;
+    const { findings, published, source } = this.#parts;
     if (this.#keptSizes.has(size)) {
-      const kept = await this.#readKept(source.bucket, size);
+      const { origin } = published;
+      const kept = await readKept(source.bucket, size, { origin, findings });
       if (kept !== undefined) yield kept;
     }
     if (published.local?.checkpoint.size === size) yield published.local;
     if (published.bucket?.checkpoint.size === size) yield published.bucket;
   }
 
-  async #readKept(
-    bucket: BucketSource | undefined,
-    size: number,
-  ): Promise<CheckpointFile | undefined> {
-    const bytes = await bucket?.checkpointOfSize(size);
-    if (bytes === undefined) return undefined;
-    const name = `bucket/checkpoints/${size}`;
-    const { findings, published } = this.#parts;
-    const file = readCheckpoint(bytes, name, { origin: published.origin, findings });
-    if (file === undefined || file.checkpoint.size === size) return file;
-    const detail = `the file is named for ${size} records and is of ${file.checkpoint.size}`;
-    findings.add({ class: "altered", place: { file: name }, detail });
-    return undefined;
-  }
-
   /** Checkpoints of a log that was longer than this one. */
   async verifyReach(): Promise<void> {
-    const { findings } = this.#parts;
-    const newest = this.#parts.published.bucket?.checkpoint.size ?? 0;
-    if (newest > 0 && !this.#keptSizes.has(newest)) {
-      const place = { file: `bucket/checkpoints/${newest}` };
-      const detail = "the bucket's newest checkpoint is not among those it keeps";
-      findings.add({ class: "gap", place, detail });
-    }
-    this.#verifyBucketOrder(newest);
+    const { findings, published } = this.#parts;
+    verifyPresence(published, findings);
     const logSize = this.#walk.expectedIndex;
-    const local = this.#parts.published.local;
+    const { local } = published;
     const isLogWhole = findings.total === 0 && (local?.checkpoint.size ?? 0) <= logSize;
     for (const size of this.#sizes.slice(this.#sizesDone)) {
-      if (size === 0) continue;
+      // Behind more missing records than the tree was filled up with: the gap says it.
+      if (size <= logSize) continue;
       for await (const file of this.#checkpointsOf(size)) {
         this.#checkpoints.verifyBeyond(file, logSize, isLogWhole);
       }
     }
   }
 
-  /** Each root is kept under its size, then named the newest: between the two stands one at most. */
-  #verifyBucketOrder(newest: number): void {
-    const { findings, published } = this.#parts;
-    const newer = published.keptSizes.filter((size) => size > newest);
-    const isUnreadable = published.isBucketNamed && published.bucket === undefined;
-    if (newer.length < 2 || isUnreadable) return;
-    const place = { file: "bucket/checkpoint" };
-    const detail = published.isBucketNamed
-      ? `the bucket keeps checkpoints of up to ${newer.at(-1)} records, but names that of ${newest} the newest`
-      : "the bucket keeps checkpoints, but names none the newest";
-    findings.add({ class: published.isBucketNamed ? "rolled_back" : "gap", place, detail });
-  }
-
-  /** A bucket that was away and one that was taken back look the same from here. */
-  #uncheckedBucket(): Unchecked[] {
-    const { bucket, local, isBucketNamed } = this.#parts.published;
-    if (this.#parts.source.bucket === undefined || local === undefined) return [];
-    if (isBucketNamed && bucket === undefined) return [];
-    const first = bucket?.checkpoint.size ?? 0;
-    const end = local.checkpoint.size;
-    if (first >= end) return [];
-    const detail =
-      `the bucket's newest checkpoint is of ${first} records, the ledger's of ${end}: ` +
-      "publishing is behind, or the bucket was taken back";
-    return [{ what: "bucket", detail, first, end }];
-  }
-
   async verifyTiles(): Promise<void> {
+    const { findings, published } = this.#parts;
     this.#checkpoints.settle();
+    verifyLocalReach(published, this.#checkpoints.coveredSize, findings);
     const mismatched = new Set(
       this.#checkpoints.mismatched.map(({ checkpoint }) => checkpoint.size),
     );
-    const logSize = this.#walk.expectedIndex;
-    await this.#tiles.settle(({ size }) => size <= logSize && !mismatched.has(size));
+    const { size: treeSize } = this.#walk.tree;
+    await this.#tiles.settle(({ size }) => size <= treeSize && !mismatched.has(size));
   }
 
   conclude(): VerifyReport {
@@ -326,7 +287,7 @@ class Verification {
       unknownMacs: this.#walk.unknownMacs,
       uncheckedTips: this.#walk.system.uncheckedTips,
       incompleteBytes: this.#incompleteBytes,
-      unchecked: [...this.#checkpoints.unchecked, ...this.#uncheckedBucket()],
+      unchecked: [...this.#checkpoints.unchecked, ...uncheckedBucket(published)],
       recoveries: this.#walk.system.recoveries,
     });
   }
@@ -336,24 +297,16 @@ function keysOf(options: VerifyOptions, digest: Uint8Array): ChainKeySource | un
   return options.chainKey === undefined ? undefined : chainKeySource(options.chainKey, digest);
 }
 
-function sizesOf(published: Published): number[] {
-  const sizes = new Set(published.keptSizes);
-  for (const file of [published.local, published.bucket]) {
-    if (file !== undefined) sizes.add(file.checkpoint.size);
-  }
-  return [...sizes].toSorted((left, right) => left - right);
-}
-
 function storesOf(parts: VerificationParts): CheckedStore[] {
   const { published, source } = parts;
   const stores: CheckedStore[] = [];
   if (published.local !== undefined) {
     const { size, root } = published.local.checkpoint;
-    stores.push({ name: "", store: source, size, root });
+    stores.push({ name: "", store: source, keepsPartials: false, size, root });
   }
   if (published.bucket !== undefined && source.bucket !== undefined) {
     const { size, root } = published.bucket.checkpoint;
-    stores.push({ name: "bucket/", store: source.bucket, size, root });
+    stores.push({ name: "bucket/", store: source.bucket, keepsPartials: true, size, root });
   }
   return stores;
 }

@@ -2,21 +2,30 @@
  * The walk over all records in order. Each record is held against its key, its body, its chain and
  * the records before it; what it says about the log itself goes to `SystemRecords`.
  */
+import { chainsMax, lineFrameBytesMin, missingLeavesMax } from "../../limits.ts";
 import { epochOf } from "../chain.ts";
-import { FormatError } from "../format-error.ts";
 import { isCanonicalBody, scanLine, type ScannedLine } from "../line.ts";
 import { TreeEdge } from "../tree.ts";
 import { VerifiedChains, type ChainState } from "./chains.ts";
 import type { ChainKeySource } from "./keys.ts";
+import type { NoteVerifier } from "../note.ts";
 import { Ordering, placeOf, type LinePlace, type LineView } from "./ordering.ts";
 import { RecordHashes } from "./record-hashes.ts";
-import type { Counts, FailureClass, Findings, Problem } from "./report.ts";
+import {
+  messageOf,
+  type Counts,
+  type FailureClass,
+  type Findings,
+  type Problem,
+} from "./report.ts";
 import { SystemRecords } from "./system-records.ts";
 
 export interface WalkOptions {
   readonly descriptorDigest: Uint8Array;
   /** The ledger's instance as hexadecimal. */
   readonly writer: string;
+  /** The log key that the descriptor names. */
+  readonly logKey: NoteVerifier;
   readonly keys: ChainKeySource | undefined;
   readonly findings: Findings;
   readonly counts: Counts;
@@ -39,6 +48,8 @@ export class Walk {
   readonly #ordering: Ordering;
   /** Records that are missing or unreadable and were not found to be of some chain. */
   #unaccounted = 0;
+  /** Places of missing records that the tree may still be filled up with; below 0 it has ended. */
+  #leavesLeft = missingLeavesMax;
   /** Undefined where the record before is missing or damaged. */
   #previousGroup: number | undefined = 0;
   #previousTime = "0";
@@ -59,6 +70,7 @@ export class Walk {
     this.#chains = new VerifiedChains(options.descriptorDigest, options.keys);
     this.system = new SystemRecords({
       descriptorDigest: options.descriptorDigest,
+      logKey: options.logKey,
       keys: options.keys,
       counts: options.counts,
       chains: this.#chains,
@@ -79,21 +91,34 @@ export class Walk {
     return this.#ordering.expected;
   }
 
-  line(bytes: Buffer, bounds: { start: number; end: number }, place: LinePlace): void {
+  /** Returns the index that the line states; undefined where it is none. */
+  line(
+    bytes: Buffer,
+    bounds: { start: number; end: number },
+    place: LinePlace,
+  ): number | undefined {
     const { start, end } = bounds;
     this.#counts.lines++;
-    let scanned: ScannedLine;
-    try {
-      scanned = scanLine(bytes, start, end);
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      this.#ordering.unreadable();
-      const { segment, line } = place;
-      const at = { segment, line, index: this.#ordering.expected };
-      this.#findings.add({ class: "malformed", place: at, detail: error.message }, place.order);
-      return;
-    }
+    const scanned = this.#scan(bytes, start, end, place);
+    if (scanned === undefined) return undefined;
     this.#ordering.next({ bytes, start, end, scanned, place });
+    return scanned.index;
+  }
+
+  #scan(bytes: Buffer, start: number, end: number, place: LinePlace): ScannedLine | undefined {
+    // Line feeds alone come by the million: to throw for each would take minutes.
+    if (end - start < lineFrameBytesMin) return this.#unreadable(place, "too short for a record");
+    try {
+      return scanLine(bytes, start, end);
+    } catch (error) {
+      return this.#unreadable(place, messageOf(error));
+    }
+  }
+
+  #unreadable({ segment, line, order }: LinePlace, detail: string): undefined {
+    const place = { segment, line, index: this.#ordering.expected };
+    this.#ordering.unreadable();
+    this.#findings.add({ class: "malformed", place, detail }, order);
   }
 
   end(): void {
@@ -110,6 +135,7 @@ export class Walk {
     this.#previousGroup = problem === undefined ? scanned.group : undefined;
     if (problem === undefined) this.#previousTime = scanned.time;
     if (scanned.kind === "action") this.#counts.actions++;
+    if (this.#leavesLeft < 0) return;
     this.tree.append(this.#hashes.leaf, this.#hashes.entry, 1);
     this.#options.onSize(this.tree.size, scanned.kind);
   }
@@ -118,6 +144,8 @@ export class Walk {
     this.#unaccounted += count;
     this.#previousGroup = undefined;
     this.system.disturb();
+    this.#leavesLeft -= count;
+    if (this.#leavesLeft < 0) return;
     for (let slot = 0; slot < count; slot++) {
       this.tree.append(emptySlot, emptySlot, 1);
       this.#options.onSize(this.tree.size, undefined);
@@ -129,6 +157,7 @@ export class Walk {
     const { scanned } = view;
     const key = this.#verifyKey(scanned);
     const chain = this.#chains.open(scanned, this.#epoch);
+    if (chain === undefined) return { class: "malformed", detail: tooManyChains };
     const body = this.#verifyBody(view);
     const mac = this.#verifyMac(view, chain, key === undefined);
     const inChain = this.#verifyPlaceInChain(scanned, chain, mac);
@@ -171,8 +200,8 @@ export class Walk {
   #verifyBody(view: LineView): Problem | undefined {
     const { scanned } = view;
     if (scanned.bodyStart < 0) {
-      this.#counts.erased++;
-      return undefined;
+      const detail = "the body is missing, and no record says that it was erased";
+      return { class: "altered", detail };
     }
     if (this.#hashes.bodyDigestHex(view) !== scanned.bodyDigest) {
       return { class: "altered", detail: "the body is not the one whose digest the head holds" };
@@ -249,6 +278,8 @@ export class Walk {
     this.#findings.add({ class: name, place: placeOf(view), detail }, view.place.order);
   }
 }
+
+const tooManyChains = `no ledger has more than ${chainsMax} chains`;
 
 interface ChainStep {
   readonly problem: Problem | undefined;

@@ -1,20 +1,17 @@
 /** Who may be believed: trusted keys, stolen and replaced ledgers, rotations, missing keys. */
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { deriveChainKey, keyName } from "../../../src/ledger/chain.ts";
-import { parseCheckpoint } from "../../../src/ledger/checkpoint.ts";
 import { directorySource } from "../../../src/ledger/directory-source.ts";
-import { nodeFiles } from "../../../src/ledger/files.ts";
-import { TileFiles } from "../../../src/ledger/tile-files.ts";
-import { tilePath, tilesOf } from "../../../src/ledger/tile.ts";
 import { ed25519Signer, parseVkey } from "../../../src/ledger/note.ts";
 import { segmentName } from "../../../src/ledger/segment-name.ts";
 import { verifyLedger } from "../../../src/ledger/verify/verify.ts";
 import { billing, exampleLedger, patients, type LedgerBuilder } from "../builder.ts";
+import { filesOf, memorySource, writeFiles } from "../evidence-files.ts";
 
 const trustedOf = (ledger: LedgerBuilder) => [parseVkey(ledger.vkey)];
 
@@ -229,31 +226,13 @@ test("a directory on disk reads as the ledger in memory", async () => {
   const root = await mkdtemp(join(tmpdir(), "spanseal-verify-"));
   try {
     const ledger = exampleLedger();
-    const put = async (path: string, bytes: Uint8Array | string): Promise<void> => {
-      await mkdir(dirname(join(root, path)), { recursive: true });
-      await writeFile(join(root, path), bytes);
-    };
-    await put("ledger/ledger.json", ledger.descriptor);
-    await put("ledger/checkpoint", ledger.local.checkpoint!);
-    await put("bucket/checkpoint", ledger.bucket.checkpoint!);
-    await mkdir(join(root, "ledger/tile"), { recursive: true });
-    const { checkpoint, tiles } = ledger.local;
-    const { size } = parseCheckpoint(checkpoint!);
-    await new TileFiles(join(root, "ledger"), nodeFiles).save(
-      [...tilesOf(size)].map((tile) => {
-        const path = tilePath(tile);
-        return { tile, path, bytes: tiles.get(path)! };
-      }),
-    );
-    for (const [path, bytes] of ledger.bucket.tiles) await put(`bucket/${path}`, bytes);
-    for (const [size, bytes] of ledger.bucket.kept) await put(`bucket/checkpoints/${size}`, bytes);
-    for (const { first, lines } of ledger.segments) {
-      await put(`ledger/segments/${segmentName(first)}`, lines.map((line) => `${line}\n`).join(""));
-    }
+    const files = filesOf(ledger);
+    await writeFiles(root, files);
     const source = directorySource(join(root, "ledger"), join(root, "bucket"));
     const options = { chainKey: ledger.chainKey, trusted: trustedOf(ledger) };
     const report = await verifyLedger(source, options);
     expect(report).toEqual(await verifyLedger(ledger.source({ bucket: true }), options));
+    expect(report).toEqual(await verifyLedger(memorySource(files, { bucket: true }), options));
     expect(report.verdict).toBe("ok");
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
   } finally {

@@ -1,7 +1,10 @@
 /** Damage of every class, with and without chain keys: found, named, and placed. */
 import { expect, test } from "vitest";
 
-import { parseVkey } from "../../../src/ledger/note.ts";
+import { toHex } from "../../../src/bytes/hex.ts";
+import { keyName } from "../../../src/ledger/chain.ts";
+import { ed25519Signer, encodeVkey, parseVkey } from "../../../src/ledger/note.ts";
+import { chainRotationProof, rotationMessage } from "../../../src/ledger/rotation.ts";
 import type { Failure, VerifyReport } from "../../../src/ledger/verify/report.ts";
 import { verifyLedger } from "../../../src/ledger/verify/verify.ts";
 import { billing, exampleLedger, patients, type LedgerBuilder } from "../builder.ts";
@@ -45,6 +48,41 @@ test("a changed body", async () => {
     expect(report).toMatchObject({ verdict: "broken", exitCode: 1 });
     expect(report.failures[0]!.place).toMatchObject({ ...patients, sequence: 2 });
   }
+});
+
+test("a removed body, which the MAC does not need", async () => {
+  const ledger = exampleLedger();
+  changeLine(ledger, 3, (line) => line.replace(/,"body":.*/, "}"));
+  for (const keys of [true, false]) {
+    expect(brief((await verify(ledger, { keys })).failures)).toEqual([`altered ${first}:4 3`]);
+  }
+});
+
+test("the ledger's own checkpoint taken back, or removed, where the bucket has a newer one", async () => {
+  const ledger = exampleLedger();
+  ledger.local.checkpoint = ledger.local.kept.get(7);
+  expect(brief((await verify(ledger)).failures)).toEqual(["rolled_back checkpoint -"]);
+  ledger.local.checkpoint = undefined;
+  expect(brief((await verify(ledger)).failures)).toEqual(["gap checkpoint -"]);
+});
+
+test("a root of nothing in the bucket hides no other", async () => {
+  const ledger = exampleLedger();
+  ledger.bucket.kept.set(0, Buffer.from("anything"));
+  expect(brief((await verify(ledger)).failures)).toEqual(["malformed bucket/checkpoints/0 -"]);
+  expect((await verify(ledger)).counts.checkpoints).toBe(5);
+});
+
+test("a changed tile of an older root", async () => {
+  const ledger = exampleLedger();
+  const bytes = Uint8Array.from(ledger.bucket.tiles.get("tile/0/000.p/7")!);
+  bytes[40]! ^= 1;
+  ledger.bucket.tiles.set("tile/0/000.p/7", bytes);
+  const expected = ["altered bucket/tile/0/000.p/7 1"];
+  expect(brief((await verify(ledger)).failures)).toEqual(expected);
+  // Older partial tiles may go: the newest has all that they held.
+  ledger.bucket.tiles.delete("tile/0/000.p/7");
+  expect((await verify(ledger)).verdict).toBe("ok");
 });
 
 test("a changed head: by MAC with keys, by the published tiles without", async () => {
@@ -324,6 +362,29 @@ test("seals, boots and ends that do not agree with the log", async () => {
   for (const [name, damage, expected] of cases) {
     const { failures } = await verify(damage(exampleLedger()), { bucket: false });
     expect([name, ...failures.map((failure) => failure.class)]).toEqual([name, expected]);
+  }
+});
+
+test("rotations that replace another key than the one in force", async () => {
+  const chain = exampleLedger();
+  const nextKey = new Uint8Array(32).fill(0x51);
+  const [from, to] = ["1:00000000", keyName(2, nextKey)];
+  const proof = chainRotationProof(nextKey, { descriptorDigest: chain.digest, from, to });
+  chain.group().control("key_rotated", { from, proof, purpose: "chain", to });
+  expect((await verify(chain)).failures[0]).toMatchObject({ class: "wrong_key" });
+
+  const log = exampleLedger();
+  const next = ed25519Signer(log.origin, new Uint8Array(32).fill(9));
+  const foreign = encodeVkey(log.origin, ed25519Signer("x", new Uint8Array(32).fill(8)).publicKey);
+  for (const [from, to] of [
+    [foreign, encodeVkey(log.origin, next.publicKey)],
+    [log.vkey, encodeVkey("elsewhere", next.publicKey)],
+  ] as const) {
+    const ledger = exampleLedger();
+    const message = rotationMessage({ descriptorDigest: ledger.digest, from, to });
+    const proof = toHex(next.sign(message));
+    ledger.group().control("key_rotated", { from, proof, purpose: "log", to });
+    expect((await verify(ledger)).failures).toMatchObject([{ class: "wrong_key" }]);
   }
 });
 
