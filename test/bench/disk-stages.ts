@@ -15,7 +15,7 @@ import { verifyLedger } from "../../src/ledger/verify/verify.ts";
 import { spoolCacheBytesMax, spoolSegmentBytesMax } from "../../src/limits.ts";
 import { UniqueSpans } from "../support/unique-spans.ts";
 import { prepareWith, redaction, requestsOf, spansPerRequest } from "./requests.ts";
-import type { Size } from "./requests.ts";
+import type { Size } from "./sizes.ts";
 import { cpuMicrosSince } from "./stages.ts";
 import type { Measured, StageOptions } from "./stages.ts";
 

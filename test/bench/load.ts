@@ -1,45 +1,69 @@
 /**
- * The load: a process of its own, so that its CPU time is not the sidecar's. Sends requests of 512
- * spans over a few connections with one request in flight each, and prints one line of JSON.
+ * The load: a process of its own, so that its CPU time is not the sidecar's. Without a rate each
+ * sender has one request in flight, which saturates; with one, requests leave when they are due
+ * whatever became of those before. Prints one line of JSON.
  *
- *   node test/bench/load.ts --protocol grpc|http|json --port N --spans N [--share 0.02]
- *     [--scale 1] [--compression none|gzip|zstd] [--connections 4] [--rate spans/s]
+ *   node test/bench/load.ts --port N [--protocol grpc|http|json] [--compression none|gzip|zstd]
+ *     [--spans N] [--batch 512] [--size "880 B"] [--share 0.02] [--senders 4] [--rate spans/s]
  */
 import http from "node:http";
+import http2 from "node:http2";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import grpc from "@grpc/grpc-js";
 import { agentTelemetry } from "../support/agent-load.ts";
 import { encodeOtlp, encodeOtlpJson } from "../support/otlp-writer.ts";
 import { UniqueSpans } from "../support/unique-spans.ts";
+import { sizes } from "./sizes.ts";
+import type { Size } from "./sizes.ts";
 
-const spansPerRequest = 512;
 const distinctRequests = 48;
 
 const { values } = parseArgs({
   options: {
-    protocol: { type: "string", default: "grpc" },
     port: { type: "string" },
-    spans: { type: "string", default: "100000" },
-    share: { type: "string", default: "0.02" },
-    scale: { type: "string", default: "1" },
+    protocol: { type: "string", default: "grpc" },
     compression: { type: "string", default: "none" },
-    connections: { type: "string", default: "4" },
+    spans: { type: "string", default: "100000" },
+    batch: { type: "string", default: "512" },
+    size: { type: "string", default: "880 B" },
+    share: { type: "string", default: "0.02" },
+    senders: { type: "string", default: "4" },
     rate: { type: "string", default: "0" },
     seed: { type: "string", default: "1" },
   },
 });
 
+const port = Number(values.port);
+const batch = Number(values.batch);
+const requests = Math.ceil(Number(values.spans) / batch);
+const rate = Number(values.rate);
+const json = values.protocol === "json";
+
+/** Resolves to true where the request was acknowledged. */
 type Send = (body: Uint8Array) => Promise<boolean>;
 
-const json = values.protocol === "json";
+export interface Latencies {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+export interface LoadResult extends Latencies {
+  /** Spans. */
+  readonly accepted: number;
+  readonly refused: number;
+  readonly seconds: number;
+  readonly bytesPerSpan: number;
+  readonly senders: readonly Latencies[];
+}
 
 function template(seed: number): UniqueSpans {
   const telemetry = agentTelemetry({
+    ...sizes[values.size as Size],
     seed,
-    spans: spansPerRequest,
+    spans: batch,
     personalDataShare: Number(values.share),
-    textScale: Number(values.scale),
   });
   const name = "ExportTraceServiceRequest";
   return new UniqueSpans(
@@ -48,34 +72,52 @@ function template(seed: number): UniqueSpans {
   );
 }
 
-let nextId = BigInt(Date.now()) << 20n;
-
-function nextBody(spans: UniqueSpans): Uint8Array {
-  const body = spans.stamped(nextId);
-  nextId += BigInt(spans.count);
-  if (values.compression === "gzip" && values.protocol !== "grpc") {
-    return gzipSync(body, { level: 1 });
-  }
-  return values.compression === "zstd" ? zstdCompressSync(body) : body;
+/** The bodies in order, each with ids of its own; compressed ones are made before the clock runs. */
+function bodies(templates: readonly UniqueSpans[]): (index: number) => Uint8Array {
+  let nextId = BigInt(Date.now()) << 20n;
+  const make = (index: number): Uint8Array => {
+    const body = templates[index % templates.length]!.stamped(nextId);
+    nextId += BigInt(batch);
+    return body;
+  };
+  if (values.compression === "none") return make;
+  const compress = values.compression === "zstd" ? zstdCompressSync : gzipSync;
+  const ready = Array.from({ length: requests }, (_, index) => compress(make(index)));
+  return (index) => ready[index]!;
 }
 
-function grpcSender(port: number): Send {
-  const gzip = values.compression === "gzip";
-  const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
-    "grpc.default_compression_algorithm": gzip ? 2 : 0,
-    "grpc.use_local_subchannel_pool": 1,
-    "grpc.max_send_message_length": -1,
+/** Its own framing, because a client library would compress within the time that is measured. */
+function grpcSender(): Send {
+  const session = http2.connect(`http://127.0.0.1:${port}`, {
+    settings: { initialWindowSize: 1024 * 1024, enablePush: false },
   });
-  const method = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-  const identity = (bytes: Uint8Array): Buffer => Buffer.from(bytes);
+  session.on("error", () => undefined);
+  const headers = {
+    ":method": "POST",
+    ":path": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "content-type": "application/grpc",
+    te: "trailers",
+    ...(values.compression !== "none" && { "grpc-encoding": values.compression }),
+  };
   return (body) =>
     new Promise((resolve) => {
-      client.makeUnaryRequest(method, identity, identity, body, (error) => resolve(error === null));
+      const stream = session.request(headers);
+      let status: unknown;
+      const note = (fields: http2.IncomingHttpHeaders): unknown =>
+        (status ??= fields["grpc-status"]);
+      stream.on("response", note).on("trailers", note);
+      stream.on("error", () => undefined).on("close", () => resolve(status === "0"));
+      stream.resume();
+      const prefix = Buffer.alloc(5);
+      prefix[0] = values.compression === "none" ? 0 : 1;
+      prefix.writeUInt32BE(body.length, 1);
+      stream.write(prefix);
+      stream.end(body);
     });
 }
 
-function httpSender(port: number): Send {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+function httpSender(): Send {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: rate > 0 ? 16 : 1 });
   const headers = {
     "content-type": json ? "application/json" : "application/x-protobuf",
     ...(values.compression !== "none" && { "content-encoding": values.compression }),
@@ -92,44 +134,73 @@ function httpSender(port: number): Send {
     });
 }
 
-async function main(): Promise<void> {
-  const port = Number(values.port);
-  const total = Number(values.spans);
-  const rate = Number(values.rate);
-  const templates = Array.from({ length: distinctRequests }, (_, index) =>
-    template(Number(values.seed) * 1000 + index),
-  );
-  const latenciesMs: number[] = [];
-  let sent = 0;
-  let accepted = 0;
-  let refused = 0;
-  const begin = performance.now();
-  const connection = async (): Promise<void> => {
-    const send = values.protocol === "grpc" ? grpcSender(port) : httpSender(port);
-    while (sent < total) {
-      const number = sent / spansPerRequest;
-      sent += spansPerRequest;
-      if (rate > 0) {
-        const dueMs = begin + (number * spansPerRequest * 1000) / rate;
-        await new Promise((resolve) => setTimeout(resolve, Math.max(0, dueMs - performance.now())));
-      }
-      const body = nextBody(templates[number % templates.length]!);
-      const start = performance.now();
-      if (await send(body)) accepted += spansPerRequest;
-      else refused += spansPerRequest;
-      latenciesMs.push(performance.now() - start);
-    }
+/** One sender, and what it saw. */
+class Sender {
+  readonly latenciesMs: number[] = [];
+  accepted = 0;
+  readonly #send: Send = values.protocol === "grpc" ? grpcSender() : httpSender();
+
+  async send(body: Uint8Array): Promise<void> {
+    const start = performance.now();
+    if (await this.#send(body)) this.accepted += batch;
+    this.latenciesMs.push(performance.now() - start);
+  }
+}
+
+/** Each sender's next request leaves when its last one was answered. */
+async function saturate(
+  senders: readonly Sender[],
+  body: (index: number) => Uint8Array,
+): Promise<void> {
+  let next = 0;
+  const run = async (sender: Sender): Promise<void> => {
+    while (next < requests) await sender.send(body(next++));
   };
-  await Promise.all(Array.from({ length: Number(values.connections) }, connection));
-  const seconds = (performance.now() - begin) / 1000;
-  latenciesMs.sort((left, right) => left - right);
+  await Promise.all(senders.map(run));
+}
+
+/** In turn from all senders, at the rate that is asked for. */
+async function pace(
+  senders: readonly Sender[],
+  body: (index: number) => Uint8Array,
+): Promise<void> {
+  const begin = performance.now();
+  const underWay: Promise<void>[] = [];
+  for (let index = 0; index < requests; index++) {
+    const dueMs = begin + (index * batch * 1000) / rate;
+    if (dueMs > performance.now()) await sleep(dueMs - performance.now());
+    underWay.push(senders[index % senders.length]!.send(body(index)));
+  }
+  await Promise.all(underWay);
+}
+
+function latencies(valuesMs: readonly number[]): Latencies {
+  const sorted = valuesMs.toSorted((left, right) => left - right);
   const quantile = (share: number): number =>
-    Math.round((latenciesMs[Math.floor(share * (latenciesMs.length - 1))] ?? 0) * 10) / 10;
-  const bytesPerSpan = templates[0]!.stamped(0n).length / spansPerRequest;
-  const [p50Ms, p99Ms, maxMs] = [quantile(0.5), quantile(0.99), quantile(1)];
-  const result = { accepted, refused, seconds, bytesPerSpan, p50Ms, p99Ms, maxMs };
+    Math.round((sorted[Math.floor(share * (sorted.length - 1))] ?? 0) * 10) / 10;
+  return { p50Ms: quantile(0.5), p99Ms: quantile(0.99), maxMs: quantile(1) };
+}
+
+async function main(): Promise<void> {
+  const count = Math.min(distinctRequests, requests);
+  const seed = Number(values.seed) * 1000;
+  const templates = Array.from({ length: count }, (_, index) => template(seed + index));
+  const body = bodies(templates);
+  const senders = Array.from({ length: Number(values.senders) }, () => new Sender());
+  const begin = performance.now();
+  await (rate > 0 ? pace : saturate)(senders, body);
+  const seconds = (performance.now() - begin) / 1000;
+  const accepted = senders.reduce((sum, sender) => sum + sender.accepted, 0);
+  const result: LoadResult = {
+    accepted,
+    refused: requests * batch - accepted,
+    seconds,
+    bytesPerSpan: templates[0]!.stamped(0n).length / batch,
+    ...latencies(senders.flatMap(({ latenciesMs }) => latenciesMs)),
+    senders: senders.map(({ latenciesMs }) => latencies(latenciesMs)),
+  };
   process.stdout.write(`${JSON.stringify(result)}\n`);
   process.exit(0);
 }
 
-await main();
+if (import.meta.main) await main();

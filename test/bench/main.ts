@@ -7,72 +7,79 @@ import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { measureDiskStages } from "./disk-stages.ts";
+import { canPin } from "./processes.ts";
 import { measureReceiving } from "./receive-stages.ts";
-import { canPin, runScenario } from "./sidecar.ts";
-import type { Outcome, Scenario } from "./sidecar.ts";
+import { base } from "./rows.ts";
+import type { Spans } from "./scenario.ts";
+import { sidecarTarget } from "./sidecar.ts";
+import { soak } from "./soak.ts";
 import { measureStages } from "./stages.ts";
 import type { Measured, StageOptions } from "./stages.ts";
 import { median, micro, row, spread, tableHead, whole } from "./table.ts";
-
-/** One core, 880-byte spans, everything on. */
-const budgetMicros = 9;
+import { budgetMicros, measureWhole } from "./whole.ts";
 
 const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     stages: { type: "boolean", default: false },
+    whole: { type: "boolean", default: false },
+    only: { type: "string" },
+    runs: { type: "string" },
+    rate: { type: "string" },
+    soak: { type: "string" },
+    dist: { type: "boolean", default: false },
+    profile: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
 
-const help = `npm run bench [-- --quick] [--stages] [--json]
+const help = `npm run bench [-- OPTIONS]
 
-Prints what each stage of a span's way costs alone, then what a whole sidecar costs under load:
-a process on core 0, with load generator and sink on core 1, its CPU time (user and system, all
+Prints what each stage of a span's way costs alone, then what a whole sidecar costs under load: a
+process on core 0, with load generator and sink on core 1, its CPU time (user and system, all
 threads) read from /proc once its queues are empty. 512 spans a request, about 840 bytes and 13
-attributes a span, four connections with one request in flight each. Warm-up is not counted; where
-there were several runs, the median stands first and the range behind it.
+attributes a span, four senders with one request in flight each. Warm-up is not counted; where
+there were several runs, the median stands first and the range behind it. RSS is the middle of
+samples while the load ran, peak the highest of the process.
+
+The first row is the usual one, the others vary one thing. With a rate, requests leave when they
+are due, whatever became of those before; half load is half of what the first row took.
 
 CPU time hardly depends on what else the machine does; acked/s and latencies do.
 
---quick   fewer and shorter runs, 880 B and the first scenario only
---stages  the stages alone
---json    one JSON object instead of tables
+--quick          fewer and shorter runs, 880 B and the first row only
+--stages         the stages alone
+--whole          the whole alone
+--only TEXT      the rows of the whole whose name has TEXT, e.g. base, "half load", JSON, busy
+--runs N         runs of each row
+--rate N         spans a second of the half-load row, or of a soak
+--soak MINUTES   one run at 10,000 spans a second, with the resident memory of each minute
+--dist           what a release runs: dist/, built anew (from source, RSS has the type stripper)
+--profile FOLDER a CPU profile of each sidecar, for Chromium's developer tools
+--json           one JSON object instead of tables
 
 TMPDIR names the disk that is written to.
 `;
 
-const usual = { protocol: "grpc", compression: "none", share: 0.02, sink: true } as const;
-
-/** The first is what the budget is for; the more usual ones are run several times. */
-const SCENARIOS: readonly (Scenario & { readonly runs: number })[] = [
-  { ...usual, name: "gRPC, sink", runs: 3 },
-  { ...usual, name: "gRPC, no sink", sink: false, runs: 2 },
-  { ...usual, name: "gRPC, sink, clean", share: 0, runs: 2 },
-  { ...usual, name: "gRPC gzip, sink gzip", compression: "gzip", runs: 2 },
-  { ...usual, name: "HTTP protobuf, sink", protocol: "http", runs: 1 },
-  { ...usual, name: "HTTP gzip, sink gzip", protocol: "http", compression: "gzip", runs: 1 },
-  { ...usual, name: "HTTP JSON, sink", protocol: "json", runs: 1 },
-  { ...usual, name: "HTTP JSON gzip, sink gzip", protocol: "json", compression: "gzip", runs: 1 },
-];
-
 interface Settings {
   readonly stages: StageOptions;
-  readonly spans: Parameters<typeof runScenario>[1];
+  readonly spans: Spans;
 }
 
-const quickScenarios = 1;
 const settings: Settings = values.quick
   ? {
       stages: { runs: 3, rounds: 12, warmUpRounds: 32, sizes: ["880 B"] },
-      spans: { warmUp: 20_480, measured: 65_536 },
+      spans: { warmUp: 40_960, measured: 65_536, pacedSeconds: 5 },
     }
   : {
       stages: { runs: 3, rounds: 64, warmUpRounds: 160, sizes: ["300 B", "3 KB", "880 B"] },
-      // One local checkpoint and one publication fall on so many records.
-      spans: { warmUp: 40_960, measured: 65_536 },
+      // Two local checkpoints and publications fall on so many records.
+      spans: { warmUp: 81_920, measured: 131_072, pacedSeconds: 15 },
     };
+
+/** The first row alone. */
+const only: string | undefined = values.only ?? (values.quick ? base.name : undefined);
 
 function say(text: string): void {
   if (!values.json) process.stdout.write(`${text}\n`);
@@ -102,68 +109,42 @@ function printStages(stages: readonly Measured[]): void {
   say("(s: spans, r: records)\n");
 }
 
-const WHOLE_COLUMNS = [
-  { title: "the whole (2 % personal data)", width: 30 },
-  { title: "CPU µs/span", width: 20 },
-  { title: "x budget", width: 9 },
-  { title: "spans/s/core", width: 13 },
-  { title: "acked/s", width: 9 },
-  { title: "p50", width: 6 },
-  { title: "p99", width: 6 },
-  { title: "max ms", width: 7 },
-  { title: "MiB", width: 5 },
-];
-
-function printScenario(name: string, outcomes: readonly Outcome[]): void {
-  const of = (pick: (outcome: Outcome) => number): number => median(outcomes.map(pick));
-  const cpu = outcomes.map((outcome) => outcome.cpuMicrosPerSpan);
-  say(
-    row(WHOLE_COLUMNS, [
-      name,
-      spread(cpu, micro),
-      (median(cpu) / budgetMicros).toFixed(2),
-      whole(1e6 / median(cpu)),
-      whole(of((outcome) => outcome.acceptedPerSecond)),
-      whole(of((outcome) => outcome.p50Ms)),
-      whole(of((outcome) => outcome.p99Ms)),
-      whole(of((outcome) => outcome.maxMs)),
-      whole(of((outcome) => outcome.peakMiB)),
-    ]),
-  );
-}
-
-/** All runs, their folders below `folder`. */
-async function runWhole(folder: string): Promise<Record<string, Outcome[]>> {
-  say(tableHead(WHOLE_COLUMNS));
-  const whole: Record<string, Outcome[]> = {};
-  for (const scenario of values.quick ? SCENARIOS.slice(0, quickScenarios) : SCENARIOS) {
-    const outcomes: Outcome[] = [];
-    for (let run = 0; run < (values.quick ? 1 : scenario.runs); run++) {
-      const own = mkdtempSync(join(folder, "sidecar-"));
-      outcomes.push(await runScenario(scenario, settings.spans, own));
-    }
-    whole[scenario.name] = outcomes;
-    printScenario(scenario.name, outcomes);
-  }
-  say(`(budget: ${budgetMicros} µs, gRPC, everything on, with a sink)`);
-  return whole;
+async function stages(folder: string): Promise<Measured[]> {
+  const measured = [
+    ...measureStages(settings.stages),
+    ...(await measureReceiving(settings.stages)),
+    ...(await measureDiskStages(folder, settings.stages)),
+  ];
+  printStages(measured);
+  return measured;
 }
 
 async function benchmark(folder: string): Promise<void> {
   const begin = machine();
-  say(`${begin}${canPin ? "" : " (taskset is missing: nothing is pinned to a core)"}\n`);
-  const disk = mkdtempSync(join(folder, "stages-"));
-  const stages = [
-    ...(await measureReceiving(settings.stages)),
-    ...measureStages(settings.stages),
-    ...(await measureDiskStages(disk, settings.stages)),
-  ];
-  printStages(stages);
-  const whole = values.stages ? {} : await runWhole(folder);
+  say(`${begin}${canPin ? "" : " (nothing is pinned to a core)"}\n`);
+  const target = sidecarTarget({ dist: values.dist, profile: values.profile });
+  const rate = numberOf(values.rate);
+  const minutes = numberOf(values.soak);
+  if (minutes !== undefined) {
+    await soak({ target, folder, minutes, rate, say });
+    return;
+  }
+  const wholeOnly = values.whole || values.only !== undefined;
+  const measured = wholeOnly ? [] : await stages(mkdtempSync(join(folder, "stages-")));
+  const runs = numberOf(values.runs) ?? (values.quick ? 1 : undefined);
+  const options = { target, spans: settings.spans, only, runs, rate, folder, say };
+  const rows = values.stages ? {} : await measureWhole(options);
   if (!values.json) return;
   const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
-  const result = { version, machine: begin, pinned: canPin, budgetMicros, stages, whole };
+  const result = { version, machine: begin, pinned: canPin, budgetMicros, stages: measured, rows };
   process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+}
+
+function numberOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`expected a number above 0, received ${text}`);
+  return value;
 }
 
 if (values.help) process.stdout.write(help);

@@ -6,19 +6,12 @@ import type { PreparedBatch } from "../../src/audit/prepared-batch.ts";
 import { TraceMemory } from "../../src/audit/trace-memory.ts";
 import { pooledRandomBytes } from "../../src/service/random.ts";
 import { agentTelemetry } from "../support/agent-load.ts";
-import type { LoadOptions } from "../support/agent-load.ts";
 import { encodeOtlp } from "../support/otlp-writer.ts";
+import { sizes } from "./sizes.ts";
+import type { Size } from "./sizes.ts";
 
 export const spansPerRequest = 512;
 export const distinctRequests = 8;
-
-export type Size = "300 B" | "880 B" | "3 KB";
-
-const sizes: Readonly<Record<Size, Pick<LoadOptions, "textScale" | "attributesMax">>> = {
-  "300 B": { textScale: 0.1, attributesMax: 5 },
-  "880 B": {},
-  "3 KB": { textScale: 16 },
-};
 
 export interface Requests {
   readonly bodies: readonly Uint8Array[];

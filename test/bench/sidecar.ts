@@ -1,149 +1,91 @@
-/**
- * The whole: a real sidecar process on one core, the load and the sink as processes on another,
- * and the sidecar's CPU time and memory as the kernel accounts them.
- */
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+/** Spanseal as a target: from source, or as a release runs. */
+import { execFileSync } from "node:child_process";
+import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { setTimeout as sleep } from "node:timers/promises";
 import { stringify } from "yaml";
+import { firstLine } from "./processes.ts";
+import type { Running, Scenario, Start, Target } from "./scenario.ts";
 
-const here = import.meta.dirname;
-const main = join(here, "../../src/cli/main.ts");
-const ticksPerSecond = 100;
-const sidecarCore = 0;
-const otherCore = 1;
-export const canPin: boolean = existsSync("/usr/bin/taskset");
+const root = join(import.meta.dirname, "../..");
+const allocationBytes = 512;
 
-export interface Scenario {
-  readonly name: string;
-  readonly protocol: "grpc" | "http" | "json";
-  readonly compression: "none" | "gzip";
-  /** Share of spans with personal data. */
-  readonly share: number;
-  readonly sink: boolean;
+export interface SidecarOptions {
+  /** Runs `dist/`, built anew, instead of the source. */
+  readonly dist: boolean;
+  /** Folder for a CPU profile of each run. */
+  readonly profile: string | undefined;
 }
 
-export interface Outcome {
-  readonly cpuMicrosPerSpan: number;
-  readonly acceptedPerSecond: number;
-  readonly refused: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly maxMs: number;
-  readonly peakMiB: number;
+export function sidecarTarget({ dist, profile }: SidecarOptions): Target {
+  if (dist) execFileSync("npm", ["run", "--silent", "build"], { cwd: root, stdio: "inherit" });
+  const main = join(root, dist ? "dist/cli/main.js" : "src/cli/main.ts");
+  const profiling = profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`];
+  const command = [process.execPath, ...profiling, main, "serve", "--json", "--config"];
+  return {
+    async start(options) {
+      const { folder, scenario, processes } = options;
+      const file = join(folder, "spanseal.yaml");
+      writeFileSync(file, stringify(configuration(options)));
+      const child = processes.startTarget([...command, file], scenario.cores);
+      const ready = JSON.parse(await firstLine(child)) as Ready;
+      const closed = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+      return {
+        pid: child.pid!,
+        ports: { grpc: portOf(ready.endpoints.grpc), http: portOf(ready.endpoints.http) },
+        bytesOnDisk: () => bytesOnDisk(folder),
+        ...(profile !== undefined && {
+          async end() {
+            child.kill("SIGTERM");
+            await closed;
+          },
+        }),
+      } satisfies Running;
+    },
+  };
 }
 
-/** @param folder an existing one that is left as the sidecar leaves it */
-export async function runScenario(
-  scenario: Scenario,
-  spans: { readonly warmUp: number; readonly measured: number },
-  folder: string,
-): Promise<Outcome> {
-  const children: ChildProcess[] = [];
-  try {
-    const sinkPort = scenario.sink ? await startSink(children) : undefined;
-    const sidecar = await startSidecar(folder, scenario, sinkPort);
-    children.push(sidecar.child);
-    await runLoad(scenario, sidecar.port, spans.warmUp);
-    await untilIdle(sidecar.child.pid!);
-    const before = cpuSeconds(sidecar.child.pid!);
-    const load = await runLoad(scenario, sidecar.port, spans.measured);
-    await untilIdle(sidecar.child.pid!);
-    const cpu = cpuSeconds(sidecar.child.pid!) - before;
-    return {
-      cpuMicrosPerSpan: (cpu * 1e6) / load.accepted,
-      acceptedPerSecond: load.accepted / load.seconds,
-      refused: load.refused,
-      p50Ms: load.p50Ms,
-      p99Ms: load.p99Ms,
-      maxMs: load.maxMs,
-      peakMiB: peakMiB(sidecar.child.pid!),
-    };
-  } finally {
-    children.forEach((child) => child.kill("SIGKILL"));
-  }
+interface Ready {
+  readonly endpoints: { readonly grpc: string; readonly http: string };
 }
 
-/** Starts node on a core of its own, where the machine can. */
-function startNode(core: number, script: string, parameters: readonly string[]): ChildProcess {
-  const command = [process.execPath, script, ...parameters];
-  const [program, ...rest] = canPin ? ["taskset", "-c", String(core), ...command] : command;
-  return spawn(program!, rest, { stdio: ["ignore", "pipe", "pipe"] });
+function portOf(endpoint: string): number {
+  return Number(endpoint.split(":").at(-1));
 }
 
-async function firstLine(child: ChildProcess): Promise<string> {
-  let errors = "";
-  child.stderr!.setEncoding("utf8").on("data", (text: string) => (errors += text));
-  for await (const line of createInterface({ input: child.stdout! })) return line;
-  throw new Error(`a process of the benchmark ended: ${errors}`);
-}
-
-async function startSink(children: ChildProcess[]): Promise<number> {
-  const child = startNode(otherCore, join(here, "sink.ts"), []);
-  children.push(child);
-  return Number(await firstLine(child));
-}
-
-async function startSidecar(
-  folder: string,
-  { compression, protocol }: Scenario,
-  sinkPort: number | undefined,
-): Promise<{ child: ChildProcess; port: number }> {
+function configuration({ folder, scenario, sink }: Start): object {
   const anyPort = { endpoint: "127.0.0.1:0" };
-  const sink = { endpoint: `http://127.0.0.1:${sinkPort}`, compression };
-  const config = {
+  return {
     receivers: { otlp: { protocols: { grpc: anyPort, http: anyPort } } },
     operations: anyPort,
     ledger: { directory: join(folder, "ledger") },
     publish: { bucket: join(folder, "bucket") },
     keys: { directory: join(folder, "keys") },
-    ...(sinkPort === undefined ? {} : { exporters: { otlp_http: sink } }),
+    exporters: exporters(scenario, sink),
   };
-  const file = join(folder, "spanseal.yaml");
-  writeFileSync(file, stringify(config));
-  const child = startNode(sidecarCore, main, ["serve", "--json", "--config", file]);
-  const ready = JSON.parse(await firstLine(child)) as { endpoints: Record<string, string> };
-  const endpoint = ready.endpoints[protocol === "grpc" ? "grpc" : "http"]!;
-  return { child, port: Number(endpoint.split(":").at(-1)) };
 }
 
-interface LoadResult {
-  readonly accepted: number;
-  readonly refused: number;
-  readonly seconds: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly maxMs: number;
-}
-
-async function runLoad(scenario: Scenario, port: number, spans: number): Promise<LoadResult> {
-  const { protocol, compression, share } = scenario;
-  const options = { protocol, compression, share, port, spans };
-  const parameters = Object.entries(options).flatMap(([name, value]) => [`--${name}`, `${value}`]);
-  const child = startNode(otherCore, join(here, "load.ts"), parameters);
-  return JSON.parse(await firstLine(child)) as LoadResult;
-}
-
-/** Queued work counts: the sidecar is idle when it has used next to no CPU for half a second. */
-async function untilIdle(pid: number): Promise<void> {
-  for (let tries = 0; tries < 120; tries++) {
-    const before = cpuSeconds(pid);
-    await sleep(500);
-    if (cpuSeconds(pid) - before <= 0.02) return;
+function exporters({ sink, sinkCompression: compression }: Scenario, ports: Start["sink"]): object {
+  if (sink === "none") return {};
+  if (sink === "http") {
+    return { otlp_http: { endpoint: `http://127.0.0.1:${ports.http}`, compression } };
   }
-  throw new Error("the sidecar did not become idle within a minute");
+  const tls = { insecure: true };
+  return { otlp_grpc: { endpoint: `127.0.0.1:${ports.grpc}`, compression, tls } };
 }
 
-/** User and system time of all its threads. taskset becomes the process that it starts. */
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+/** As the file system counts them, by what they are. */
+function bytesOnDisk(folder: string): Record<string, number> {
+  const parts = { log: "segments", tiles: "tile", state: "state", spool: "spool" };
+  const ledger = Object.entries(parts).map(
+    ([part, name]) => [part, allocated(join(folder, "ledger", name))] as const,
+  );
+  return { ...Object.fromEntries(ledger), bucket: allocated(join(folder, "bucket")) };
 }
 
-function peakMiB(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(/VmHWM:\s+(\d+)/.exec(status)![1]) / 1024;
+function allocated(path: string): number {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return 0;
+  const own = stat.blocks * allocationBytes;
+  if (!stat.isDirectory()) return own;
+  return readdirSync(path).reduce((sum, name) => sum + allocated(join(path, name)), own);
 }

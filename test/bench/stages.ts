@@ -18,7 +18,8 @@ import {
   spansPerRequest,
   telemetryOf,
 } from "./requests.ts";
-import type { Requests, Size } from "./requests.ts";
+import type { Requests } from "./requests.ts";
+import type { Size } from "./sizes.ts";
 
 export interface Measured {
   readonly stage: string;
