@@ -128,6 +128,39 @@ export const lessThan = (left: Code, right: Code): Code => [...left, ...right, 0
 const vector = (opcode: number): Code => [0xfd, ...unsigned(opcode)];
 const at = (offset: number): Code => [0, ...unsigned(offset)];
 
+/** Words of 32 bits. */
+export const words = {
+  load: (address: Code, offset = 0): Code => [...address, 0x28, ...at(offset)],
+  store: (address: Code, value: Code, offset = 0): Code => [
+    ...address,
+    ...value,
+    0x36,
+    ...at(offset),
+  ],
+  and: (left: Code, right: Code): Code => [...left, ...right, 0x71],
+  or: (left: Code, right: Code): Code => [...left, ...right, 0x72],
+  shiftLeft: (value: Code, bits: number): Code => [...value, ...integer(bits), 0x74],
+  /** Zeros move in. */
+  shiftRight: (value: Code, bits: number): Code => [...value, ...integer(bits), 0x76],
+  /** 1 or 0. */
+  notZero: (value: Code): Code => [...value, ...integer(0), 0x47],
+} as const;
+
+/** Vectors of sixteen bytes. */
+export const bytes = {
+  /** Zeros move in. */
+  shiftRight: (value: Code, bits: number): Code => [...value, ...integer(bits), ...vector(0x6d)],
+  /** @param places for each byte which byte of `table` it becomes, 0 to 15 */
+  lookUp: (table: Code, places: Code): Code => [...table, ...places, ...vector(0x100)],
+  /** A word whose bit i says whether byte i of the two differs. */
+  difference: (left: Code, right: Code): Code => [
+    ...left,
+    ...right,
+    ...vector(0x24),
+    ...vector(0x64),
+  ],
+} as const;
+
 /** Vectors of four 32-bit lanes. */
 export const lanes = {
   load: (address: Code, offset = 0): Code => [...address, ...vector(0x00), ...at(offset)],
@@ -147,6 +180,7 @@ export const lanes = {
     ...bytes,
   ],
   and: (left: Code, right: Code): Code => [...left, ...right, ...vector(0x4e)],
+  or: (left: Code, right: Code): Code => [...left, ...right, ...vector(0x50)],
   xor: (left: Code, right: Code): Code => [...left, ...right, ...vector(0x51)],
   add: (left: Code, right: Code): Code => [...left, ...right, ...vector(0xae)],
   shiftLeft: (value: Code, bits: number): Code => [...value, ...integer(bits), ...vector(0xab)],

@@ -32,56 +32,79 @@ export const EVERYTHING = 0x0fff;
 /** What a key says about its value, which stands in another field. */
 export const FROM_KEY: number = SECRET_WORD | PERSON_WORD | RULE;
 
-/** Offsets in ascending order, found once per request and then asked for by range. */
+/** Each candidate is one number, so that they sort as numbers do: offset, then `bitsWidth` bits. */
+const bitsWidth = 2 ** 13;
+
+/** Candidates of one text or request, found once and then asked for by range. */
 export class Candidates {
-  private offsets: number[] = [];
-  private bits: number[] = [];
+  private entries = new Float64Array(64);
+  private size = 0;
   private sorted = true;
+  /** Where the last question began: the next one mostly begins there or soon behind. */
+  private cursor = 0;
 
   get count(): number {
-    return this.offsets.length;
+    return this.size;
   }
 
   add(offset: number, bits: number): void {
-    const last = this.offsets.length - 1;
-    if (last >= 0 && this.offsets[last]! > offset) this.sorted = false;
-    this.offsets.push(offset);
-    this.bits.push(bits);
+    const { size } = this;
+    if (size === this.entries.length) this.grow();
+    const entry = offset * bitsWidth + bits;
+    if (size > 0 && this.entries[size - 1]! > entry) this.sorted = false;
+    this.entries[size] = entry;
+    this.size = size + 1;
   }
 
   /** All bits of candidates in `[start, stop)`. */
   between(start: number, stop: number): number {
+    const { entries, size } = this;
+    const end = stop * bitsWidth;
     let found = 0;
-    for (let at = this.firstFrom(start); at < this.offsets.length; at++) {
-      if (this.offsets[at]! >= stop) break;
-      found |= this.bits[at]!;
+    for (let at = this.firstFrom(start); at < size && entries[at]! < end; at++) {
+      found |= entries[at]! % bitsWidth;
     }
     return found;
   }
 
   any(start: number, stop: number): boolean {
     const at = this.firstFrom(start);
-    return at < this.offsets.length && this.offsets[at]! < stop;
+    return at < this.size && this.entries[at]! < stop * bitsWidth;
+  }
+
+  /** The offset of the first candidate from `start` on; Infinity where there is none. */
+  nextFrom(start: number): number {
+    const at = this.firstFrom(start);
+    return at < this.size ? Math.floor(this.entries[at]! / bitsWidth) : Infinity;
   }
 
   private firstFrom(start: number): number {
     if (!this.sorted) this.sort();
-    const { offsets } = this;
+    const { entries, size, cursor } = this;
+    const first = start * bitsWidth;
+    if (cursor === 0 || entries[cursor - 1]! < first) {
+      if (cursor === size || entries[cursor]! >= first) return cursor;
+    }
     let low = 0;
-    let high = offsets.length;
+    let high = size;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (offsets[middle]! < start) low = middle + 1;
+      if (entries[middle]! < first) low = middle + 1;
       else high = middle;
     }
+    this.cursor = low;
     return low;
   }
 
+  private grow(): void {
+    const { entries } = this;
+    this.entries = new Float64Array(2 * entries.length);
+    this.entries.set(entries);
+  }
+
   private sort(): void {
-    const order = Array.from(this.offsets.keys());
-    order.sort((left, right) => this.offsets[left]! - this.offsets[right]!);
-    this.bits = order.map((at) => this.bits[at]!);
-    this.offsets = order.map((at) => this.offsets[at]!);
+    this.entries.subarray(0, this.size).sort();
     this.sorted = true;
+    this.cursor = 0;
   }
 }

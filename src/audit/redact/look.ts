@@ -6,14 +6,14 @@ import * as bit from "./candidates.ts";
 import { isCapital, isDigit, isHex, isLetter, isLowerLetter, lower } from "./ascii.ts";
 
 /** Two capitals, then two digits, then no small letter. */
-function lookCapitals(bytes: Uint8Array, at: number, end: number): number {
-  if (at + 5 >= end || !isCapital(bytes[at]!) || !isCapital(bytes[at + 1]!)) return 0;
+function lookCapitals(bytes: Uint8Array, at: number): number {
+  if (at + 5 >= bytes.length || !isCapital(bytes[at]!) || !isCapital(bytes[at + 1]!)) return 0;
   if (!isDigit(bytes[at + 2]!) || !isDigit(bytes[at + 3]!)) return 0;
   return isLowerLetter(bytes[at + 4]!) ? 0 : bit.IBAN_HEAD;
 }
 
 /** The candidate bits of the first byte of a pair, judged by its neighbours. */
-export function look(bytes: Uint8Array, at: number, end: number): number {
+export function look(bytes: Uint8Array, at: number): number {
   switch (bytes[at]!) {
     case 0x40: // @
       return lookAtSign(bytes, at);
@@ -22,13 +22,16 @@ export function look(bytes: Uint8Array, at: number, end: number): number {
     case 0x25: // %
       return isHex(bytes[at + 2] ?? 0) ? bit.HIDDEN : 0;
     case 0x5c: // backslash
-      return lookEscape(bytes, at, end);
+      return lookEscape(bytes, at);
     case 0xef: // full-width forms
       return lookFullWidth(bytes, at);
     case 0x18: // AnyValue.int_value
       return lookInteger(bytes, at);
+    case 0x98: // the tag of an int_value or a double_value, written longer than it needs to be
+    case 0xa1:
+      return (bytes[at + 1]! & 0x7f) === 0 ? bit.INTEGER : 0;
     case 0x21: // AnyValue.double_value
-      return lookDouble(bytes, at, end);
+      return lookDouble(bytes, at);
     case 0x79: // eyJ
       return bytes[at + 1] === 0x4a && bytes[at - 1] === 0x65 ? bit.LITERAL : 0;
     case 0x67: // gh_
@@ -36,7 +39,7 @@ export function look(bytes: Uint8Array, at: number, end: number): number {
     case 0x78: // xox, xapp
       return lookSlack(bytes, at);
     default:
-      return lookWord(bytes, at, end) | lookCapitals(bytes, at, end);
+      return lookWord(bytes, at) | lookCapitals(bytes, at);
   }
 }
 
@@ -79,11 +82,11 @@ function lookColon(bytes: Uint8Array, at: number): number {
 }
 
 /** `\u0000` to `\u007f`, and the escaped look-alikes that the views fold. */
-function lookEscape(bytes: Uint8Array, at: number, end: number): number {
+function lookEscape(bytes: Uint8Array, at: number): number {
   const letter = lower(bytes[at + 1] ?? 0);
   // \x and two digits
-  if (letter === 0x78) return at + 3 < end ? bit.HIDDEN : 0;
-  if (at + 5 >= end || letter !== 0x75) return 0;
+  if (letter === 0x78) return at + 3 < bytes.length ? bit.HIDDEN : 0;
+  if (at + 5 >= bytes.length || letter !== 0x75) return 0;
   const high = lower(bytes[at + 2]!);
   const next = lower(bytes[at + 3]!);
   if (high === 0x30 && next === 0x30) return bit.HIDDEN;
@@ -105,8 +108,8 @@ function lookInteger(bytes: Uint8Array, at: number): number {
 }
 
 /** A double of 2^20 to 2^65, by its exponent. */
-function lookDouble(bytes: Uint8Array, at: number, end: number): number {
-  if (at + 8 >= end) return 0;
+function lookDouble(bytes: Uint8Array, at: number): number {
+  if (at + 8 >= bytes.length) return 0;
   const exponent = ((bytes[at + 8]! & 0x7f) << 4) | (bytes[at + 7]! >>> 4);
   return exponent >= 1023 + 20 && exponent <= 1023 + 65 ? bit.INTEGER : 0;
 }
@@ -123,7 +126,7 @@ function lookSlack(bytes: Uint8Array, at: number): number {
 }
 
 /** Words, told by a rare pair of letters. */
-function lookWord(bytes: Uint8Array, at: number, end: number): number {
+function lookWord(bytes: Uint8Array, at: number): number {
   switch (lower(bytes[at]!)) {
     case 0x61: // AKIA, ASIA
       return has(bytes, at, "akia") || has(bytes, at, "asia") ? bit.LITERAL : 0;
@@ -134,17 +137,15 @@ function lookWord(bytes: Uint8Array, at: number, end: number): number {
     case 0x6f: // dob
       return has(bytes, at - 1, "dob") ? bit.PERSON_WORD : 0;
     case 0x6b: // k
-      return lookK(bytes, at, end);
+      return lookK(bytes, at);
     case 0x63: // c
       return lookC(bytes, at);
-    case 0x73: // ssn
-      return has(bytes, at - 1, "ssn") ? bit.PERSON_WORD : 0;
-    case 0x77: // w
-      return lookW(bytes, at);
+    case 0x73: // s
+      return lookS(bytes, at);
     case 0x6d: // m
       return has(bytes, at, "mrn") ? bit.PERSON_WORD : 0;
     case 0x70: // p
-      return has(bytes, at - 4, "passphrase") ? bit.SECRET_WORD : 0;
+      return has(bytes, at, "pwd") || has(bytes, at - 4, "passphrase") ? bit.SECRET_WORD : 0;
     default:
       return 0;
   }
@@ -178,14 +179,14 @@ function lookB(bytes: Uint8Array, at: number): number {
 }
 
 /** token, key. */
-function lookK(bytes: Uint8Array, at: number, end: number): number {
+function lookK(bytes: Uint8Array, at: number): number {
   const word = has(bytes, at, "key") || has(bytes, at - 2, "token");
-  return word && endsWord(bytes, at + 3, end) ? bit.SECRET_WORD : 0;
+  return word && endsWord(bytes, at + 3) ? bit.SECRET_WORD : 0;
 }
 
 /** What follows may be a separator and a value; a tag may look like a letter. */
-function endsWord(bytes: Uint8Array, at: number, end: number): boolean {
-  if (at >= end) return true;
+function endsWord(bytes: Uint8Array, at: number): boolean {
+  if (at >= bytes.length) return true;
   const byte = bytes[at]!;
   return (!isLetter(byte) && byte !== 0x5f) || (byte & 7) === 2;
 }
@@ -195,10 +196,10 @@ function lookC(bytes: Uint8Array, at: number): number {
   return has(bytes, at - 2, "secret") || has(bytes, at, "credential") ? bit.SECRET_WORD : 0;
 }
 
-/** password, passwd, pwd. */
-function lookW(bytes: Uint8Array, at: number): number {
-  if (has(bytes, at - 1, "pwd")) return bit.SECRET_WORD;
-  return has(bytes, at - 4, "password") || has(bytes, at - 4, "passwd") ? bit.SECRET_WORD : 0;
+/** ssn, password, passwd. */
+function lookS(bytes: Uint8Array, at: number): number {
+  if (has(bytes, at - 1, "ssn")) return bit.PERSON_WORD;
+  return has(bytes, at - 3, "password") || has(bytes, at - 3, "passwd") ? bit.SECRET_WORD : 0;
 }
 
 /** The last letter of ssn, number, social. */

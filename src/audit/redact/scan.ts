@@ -1,54 +1,34 @@
 /**
  * The one pass over every byte of a request. It knows nothing of protobuf, so the bytes around a
  * value may be tags and lengths that look like text: every test here errs towards a candidate.
- *
- * Attacker-controlled bytes are first looked at here.
  */
-import * as bit from "./candidates.ts";
 import type { Candidates } from "./candidates.ts";
-import { isDigit, isHex, isLetter } from "./ascii.ts";
-import { isKeyEnd, look } from "./look.ts";
-
-/**
- * A byte may begin a pair of a class (`firsts`) and end one (`seconds`): two neighbours are worth a
- * look where both have the class's bit. No branch is taken for the rest, which is nearly all.
- */
-const firsts = new Uint16Array(256);
-const seconds = new Uint16Array(256);
-/** In `firsts`: digits and what may stand between the digits of one number. */
-const NUMERIC = 0x8000;
+import { look } from "./look.ts";
+import { numericBytes, scanNumbers } from "./numbers.ts";
+import { type Pair, runBytesMin, Sieve, wordsPerHit } from "./sieve.ts";
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const hex = "0123456789abcdefABCDEF";
-const printable = bytesFrom(0x21, 0xff);
-const high = bytesFrom(0x80, 0xff);
 
-const pairs: readonly (readonly [string, string])[] = [
-  ["@", printable], // address
-  [":%\\", `:uUxX${hex}`], // IPv6, escapes
+/** Two neighbours that begin, end or stand in what detectors look for. */
+const pairs: readonly Pair[] = [
+  ["@", bytesFrom(0x21, 0xff)], // address
+  [":", `:${hex}`], // IPv6
+  ["%\\", `uUxX${hex}`], // escapes
   ["bB", "aAeEiIoO_"], // basic, bearer, BEGIN, birth, born, github_pat_
-  ["oO", "bB"], // dob
+  ["oOg", "bBh"], // dob, ghp_
   ["dD", ".iI"], // d.o.b., medical
   ["cCmM", "rR"], // secret, credential, mrn
   ["kK", "eE"], // key, token
-  ["wW", "oOdD"], // password, passwd, pwd
+  ["sSpP", "wWnN"], // password, passwd, pwd, ssn
   ["pP", "hH"], // passphrase
   ["yA", "JKS"], // eyJ, AKIA, ASIA
-  ["xg", "oah"], // xoxb-, xapp-, ghp_
-  ["\x18\xef", high], // AnyValue.int_value, full-width forms
+  ["x", "oa"], // xoxb-, xapp-
+  ["\x18", bytesFrom(0x80, 0xff)], // AnyValue.int_value
+  ["\xef\x98\xa1", "\xbc\x00\x80"], // full-width forms, tags of numbers that are longer than need be
   ["!", bytesFrom(0, 0xff)], // AnyValue.double_value
   [letters, letters], // IBAN
-  ["sS", "nN"], // ssn
 ];
-pairs.forEach(([first, second], at) => {
-  for (const byte of Buffer.from(first, "latin1")) firsts[byte] = firsts[byte]! | (1 << at);
-  for (const byte of Buffer.from(second, "latin1")) seconds[byte] = seconds[byte]! | (1 << at);
-});
-
-/** ` ().-+` and the UTF-8 bytes of Unicode spaces, hyphens and invisible characters. */
-const between = ` ().-+\xc2\xa0\xad\xe2\xaf\x88\x9f${bytesFrom(0x80, 0x95)}`;
-const digits = "0123456789";
-for (const byte of Buffer.from(digits + between, "latin1")) firsts[byte] = firsts[byte]! | NUMERIC;
 
 function bytesFrom(first: number, last: number): string {
   return Buffer.from(Array.from({ length: last - first + 1 }, (_, at) => first + at)).toString(
@@ -56,198 +36,27 @@ function bytesFrom(first: number, last: number): string {
   );
 }
 
-const gapBytesMax = 6;
-const numberDigitsMin = 9;
-/** No value of `numberDigitsMin` digits fits between two candidates this far apart. */
-const strideBytes = 8;
+const sieve = new Sieve(pairs, numericBytes);
 
-const isNumeric = (byte: number): boolean => (firsts[byte]! & NUMERIC) !== 0;
-
-/**
- * Adds the candidates of `bytes[start, end)` to `found`. Four bytes a step: a number of nine digits,
- * and four groups with three dots, hold four neighbours on such a step.
- */
-export function scan(bytes: Uint8Array, start: number, end: number, found: Candidates): void {
+/** Adds the candidates of `bytes` to `found`. */
+export function scan(bytes: Uint8Array, found: Candidates): void {
   // Numbers up to here are done.
-  let done = start;
-  let at = start;
-  let first = firsts[bytes[at] ?? 0]!;
-  for (const last = end - 4; at < last; at += 4) {
-    const one = bytes[at + 1]!;
-    const two = bytes[at + 2]!;
-    const three = bytes[at + 3]!;
-    const four = bytes[at + 4]!;
-    const firstOne = firsts[one]!;
-    const firstTwo = firsts[two]!;
-    const firstThree = firsts[three]!;
-    const paired =
-      (first & seconds[one]!) |
-      (firstOne & seconds[two]!) |
-      (firstTwo & seconds[three]!) |
-      (firstThree & seconds[four]!);
-    if (paired !== 0) lookAt(bytes, at, end, found);
-    if ((first & firstOne & firstTwo & firstThree & NUMERIC) !== 0 && at >= done) {
-      done = scanNumbers(bytes, { start: done, at, end }, found);
+  let done = 0;
+  sieve.pass(bytes, (hits, base) => {
+    for (let hit = 0; hit < hits; hit++) {
+      const block = base + sieve.hits[wordsPerHit * hit]!;
+      const mask = sieve.hits[wordsPerHit * hit + 1]!;
+      for (let rest = mask & 0xffff; rest !== 0; rest &= rest - 1) {
+        const at = block + lowestBit(rest);
+        const bits = look(bytes, at);
+        if (bits !== 0) found.add(at, bits);
+      }
+      for (let rest = mask >>> 16; rest !== 0; rest &= rest - 1) {
+        const at = block - (runBytesMin - 1) + lowestBit(rest);
+        if (at >= done) done = scanNumbers(bytes, { start: done, at }, found);
+      }
     }
-    first = firsts[four]!;
-  }
-  scanRest(bytes, { start: done, at, end }, found);
+  });
 }
 
-interface Range {
-  readonly start: number;
-  readonly at: number;
-  readonly end: number;
-}
-
-/** The last bytes, too few for a step. */
-function scanRest(bytes: Uint8Array, { start, at, end }: Range, found: Candidates): void {
-  for (let rest = at; rest < end; rest++) {
-    const pair = firsts[bytes[rest]!]! & seconds[bytes[rest + 1] ?? 0]!;
-    if (pair !== 0) addLook(bytes, rest, end, found);
-  }
-  if (at >= start && at < end) scanNumbers(bytes, { start, at: end - 1, end }, found);
-}
-
-function lookAt(bytes: Uint8Array, at: number, end: number, found: Candidates): void {
-  for (let one = at; one < at + 4; one++) {
-    if ((firsts[bytes[one]!]! & seconds[bytes[one + 1]!]!) !== 0) addLook(bytes, one, end, found);
-  }
-}
-
-function addLook(bytes: Uint8Array, at: number, end: number, found: Candidates): void {
-  const bits = look(bytes, at, end);
-  if (bits !== 0) found.add(at, bits);
-}
-
-/** All numbers in the stretch of digits and separators around `at`. @returns its end. */
-function scanNumbers(bytes: Uint8Array, { start, at, end }: Range, found: Candidates): number {
-  let from = at;
-  while (from > start && isNumeric(bytes[from - 1]!)) from--;
-  let to = at;
-  while (to < end && isNumeric(bytes[to]!)) to++;
-  for (let one = from; one < to; one++) {
-    if (isDigit(bytes[one]!)) one = scanDigits(bytes, one, to, found);
-  }
-  return to;
-}
-
-/** Takes a run of digits with short gaps. @returns its last digit. */
-function scanDigits(bytes: Uint8Array, start: number, end: number, found: Candidates): number {
-  // The first group counts apart: it belongs to an id where a letter precedes it.
-  let first = 0;
-  let count = 0;
-  let dots = 0;
-  let groups = 0;
-  let group = 0;
-  let longest = 0;
-  let gap = 0;
-  let last = start;
-  for (let at = start; at < end && gap <= gapBytesMax; at++) {
-    const byte = bytes[at]!;
-    if (!isDigit(byte)) {
-      gap++;
-      if (byte === 0x2e) dots++;
-      continue;
-    }
-    if (gap > 0) {
-      groups++;
-      group = 0;
-      gap = 0;
-    }
-    last = at;
-    if (groups === 0) {
-      first++;
-      continue;
-    }
-    count++;
-    group++;
-    if (group > longest) longest = group;
-  }
-  let bits = 0;
-  if (dots >= 3 && groups >= 3) bits |= bit.DOTTED;
-  if (isNumber(count, groups, longest)) bits |= bit.NUMBERS;
-  else if (isNumber(count + first, groups + 1, Math.max(longest, first))) {
-    if (!insideWord(bytes, start) && !(groups === 0 && runsOn(bytes, last))) bits |= bit.NUMBERS;
-  } else if (first === 8 && groups === 0 && followsKey(bytes, start)) bits |= bit.NUMBERS;
-  if (bits !== 0) {
-    // A length or a tag before the value may look like its first digit, and lies outside of it.
-    for (let at = start; at < last; at += strideBytes) found.add(at, bits);
-    found.add(last, bits);
-  }
-  return last;
-}
-
-/**
- * True where the digits are the beginning of an id in hexadecimal. The last digit and the letter
- * after it may be tags; where neither can be one, the letter is enough, else six more of the same
- * must follow, which times and lengths hardly spell.
- */
-function runsOn(bytes: Uint8Array, last: number): boolean {
-  const next = bytes[last + 1] ?? 0;
-  if (next < 0x61 || next > 0x66 || next === 0x62) return false;
-  if (isNoTag(bytes[last]!) && isNoTag(next)) return true;
-  for (let at = last + 2; at < last + 8; at++) {
-    if (!isHex(bytes[at] ?? 0)) return false;
-  }
-  return true;
-}
-
-/** Wire types 3 and 4 (groups, which no message here has), 6 and 7 (which there are not). */
-const isNoTag = (byte: number): boolean => (byte & 7) === 3 || (byte & 7) === 4 || (byte & 6) === 6;
-
-/** Nine or ten digits in two groups are a number unless one has eight, as in `4-20250514`. */
-function isNumber(count: number, groups: number, longest: number): boolean {
-  if (count < numberDigitsMin) return false;
-  return count >= 11 || longest >= numberDigitsMin || groups > 2 || longest < 8;
-}
-
-/** An SSN as a JSON number has lost its leading zero; its key ends like `ssn` or `number`. */
-function followsKey(bytes: Uint8Array, start: number): boolean {
-  let at = start - 1;
-  let colon = false;
-  for (; at >= 0 && start - at < 12; at--) {
-    const byte = bytes[at]!;
-    if (byte === 0x3a) colon = true;
-    else if (byte !== 0x20 && byte !== 0x22 && byte !== 0x5c && byte !== 0x27) break;
-  }
-  return colon && isKeyEnd(bytes[at] ?? 0);
-}
-
-/**
- * True where the letter before belongs to the same text, so that the digits are part of an id. It
- * does not where it is the length of a text that begins here, or the tag of one whose length is the
- * first digit.
- */
-function insideWord(bytes: Uint8Array, start: number): boolean {
-  const letter = bytes[start - 1] ?? 0;
-  if (start < 3 || !isLetter(letter) || endsEscape(bytes, start)) return false;
-  if (isWireTag(letter) && !holdsStructure(bytes, start + 1, bytes[start]!)) return false;
-  const tag = bytes[start - 2]!;
-  if (tag >= 0x80 || bytes[start - 3]! >= 0x80) return false;
-  if (!isWireTag(tag)) return true;
-  return (isLetter(tag) || isDigit(tag)) && holdsStructure(bytes, start, letter);
-}
-
-/** The letter may end `\n` or `\u4e2d`, which stand for a character of their own. */
-function endsEscape(bytes: Uint8Array, start: number): boolean {
-  for (let at = start - 2; at >= start - 6 && at >= 0; at--) {
-    if (bytes[at] === 0x5c) return true;
-  }
-  return false;
-}
-
-/** Wire type 2. */
-const isWireTag = (byte: number): boolean => (byte & 7) === 2;
-
-/**
- * Whether a text of this length would hold the tag of KeyValue.value, a control character: no text
- * does, while the bytes after an id soon do.
- */
-function holdsStructure(bytes: Uint8Array, start: number, length: number): boolean {
-  const stop = Math.min(start + length, bytes.length);
-  for (let at = start; at < stop; at++) {
-    if (bytes[at] === 0x12) return true;
-  }
-  return false;
-}
+const lowestBit = (word: number): number => 31 - Math.clz32(word & -word);

@@ -13,7 +13,7 @@ export function findCandidates(
   policy: RedactionPolicy,
   found: Candidates = new Candidates(),
 ): Candidates {
-  scan(bytes, 0, bytes.length, found);
+  scan(bytes, found);
   for (const literal of policy.literals) {
     for (let at = bytes.indexOf(literal); at !== -1; at = bytes.indexOf(literal, at + 1)) {
       found.add(at, RULE);
