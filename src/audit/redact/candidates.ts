@@ -28,6 +28,8 @@ export const RULE = 2048;
 /** A name of a declared table: the item may hold its rows. */
 export const TABLE = 4096;
 
+/** What digits say, of which some may have been tags and lengths beside the value. */
+export const FROM_DIGITS: number = NUMBERS | DOTTED;
 export const EVERYTHING = 0x0fff;
 /** What a key says about its value, which stands in another field. */
 export const FROM_KEY: number = SECRET_WORD | PERSON_WORD | RULE;

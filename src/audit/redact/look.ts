@@ -1,5 +1,5 @@
 /**
- * A second look at a pair of bytes that the scan stopped at: do the neighbours spell out a reason to
+ * A second look at the bytes that the scan stopped at: do the neighbours spell out a reason to
  * call a detector? Every test errs towards yes, because a tag or a length may look like text.
  */
 import * as bit from "./candidates.ts";
@@ -12,7 +12,7 @@ function lookCapitals(bytes: Uint8Array, at: number): number {
   return isLowerLetter(bytes[at + 4]!) ? 0 : bit.IBAN_HEAD;
 }
 
-/** The candidate bits of the first byte of a pair, judged by its neighbours. */
+/** The candidate bits of a byte, judged by its neighbours. */
 export function look(bytes: Uint8Array, at: number): number {
   switch (bytes[at]!) {
     case 0x40: // @
@@ -32,8 +32,8 @@ export function look(bytes: Uint8Array, at: number): number {
       return (bytes[at + 1]! & 0x7f) === 0 ? bit.INTEGER : 0;
     case 0x21: // AnyValue.double_value
       return lookDouble(bytes, at);
-    case 0x79: // eyJ
-      return bytes[at + 1] === 0x4a && bytes[at - 1] === 0x65 ? bit.LITERAL : 0;
+    case 0x65: // eyJ
+      return bytes[at + 1] === 0x79 && bytes[at + 2] === 0x4a ? bit.LITERAL : 0;
     case 0x67: // gh_
       return lookGitHub(bytes, at);
     case 0x78: // xox, xapp
@@ -125,7 +125,7 @@ function lookSlack(bytes: Uint8Array, at: number): number {
   return next === 0x61 && bytes[at + 2] === 0x70 && bytes[at + 3] === 0x70 ? bit.LITERAL : 0;
 }
 
-/** Words, told by a rare pair of letters. */
+/** Words, told by three rare letters. */
 function lookWord(bytes: Uint8Array, at: number): number {
   switch (lower(bytes[at]!)) {
     case 0x61: // AKIA, ASIA
@@ -133,9 +133,7 @@ function lookWord(bytes: Uint8Array, at: number): number {
     case 0x62: // b
       return lookB(bytes, at);
     case 0x64: // d
-      return has(bytes, at, "d.o.b") || has(bytes, at - 2, "medical") ? bit.PERSON_WORD : 0;
-    case 0x6f: // dob
-      return has(bytes, at - 1, "dob") ? bit.PERSON_WORD : 0;
+      return lookD(bytes, at);
     case 0x6b: // k
       return lookK(bytes, at);
     case 0x63: // c
@@ -178,10 +176,17 @@ function lookB(bytes: Uint8Array, at: number): number {
   }
 }
 
+/** dob, d.o.b., medical. */
+function lookD(bytes: Uint8Array, at: number): number {
+  if (has(bytes, at, "dob") || has(bytes, at, "d.o.b")) return bit.PERSON_WORD;
+  return has(bytes, at - 2, "medical") ? bit.PERSON_WORD : 0;
+}
+
 /** token, key. */
 function lookK(bytes: Uint8Array, at: number): number {
-  const word = has(bytes, at, "key") || has(bytes, at - 2, "token");
-  return word && endsWord(bytes, at + 3) ? bit.SECRET_WORD : 0;
+  // Tokens are what a language model counts.
+  if (!endsWord(bytes, at + 3)) return 0;
+  return has(bytes, at, "key") || has(bytes, at - 2, "token") ? bit.SECRET_WORD : 0;
 }
 
 /** What follows may be a separator and a value; a tag may look like a letter. */
@@ -198,7 +203,7 @@ function lookC(bytes: Uint8Array, at: number): number {
 
 /** ssn, password, passwd. */
 function lookS(bytes: Uint8Array, at: number): number {
-  if (has(bytes, at - 1, "ssn")) return bit.PERSON_WORD;
+  if (has(bytes, at, "ssn")) return bit.PERSON_WORD;
   return has(bytes, at - 3, "password") || has(bytes, at - 3, "passwd") ? bit.SECRET_WORD : 0;
 }
 

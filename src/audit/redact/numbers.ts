@@ -30,36 +30,74 @@ interface Stretch {
   readonly at: number;
 }
 
-/** All numbers in the stretch of digits and separators around `at`. @returns its end. */
-export function scanNumbers(
-  bytes: Uint8Array,
-  { start, at }: Stretch,
-  found: Candidates,
-): number {
+/**
+ * Adds all numbers in the stretch of digits and separators around `at` to `found`. What is text and
+ * what are tags and lengths is not known here. @returns its end.
+ */
+export function scanNumbers(bytes: Uint8Array, { start, at }: Stretch, found: Candidates): number {
   let from = at;
   while (from > start && isNumeric(bytes[from - 1]!)) from--;
   let to = at;
   while (to < bytes.length && isNumeric(bytes[to]!)) to++;
   for (let one = from; one < to; one++) {
-    if (isDigit(bytes[one]!)) one = scanDigits(bytes, one, to, found);
+    if (!isDigit(bytes[one]!)) continue;
+    measure(bytes, one, to);
+    const bits = bitsAmong(bytes, one);
+    // A length or a tag before the value may look like its first digit, and lies outside of it.
+    if (bits !== 0) {
+      for (let digit = one; digit < run.last; digit += strideBytes) found.add(digit, bits);
+      found.add(run.last, bits);
+    }
+    one = run.last;
   }
   return to;
 }
 
-/** Takes a run of digits with short gaps. @returns its last digit. */
-function scanDigits(bytes: Uint8Array, start: number, end: number, found: Candidates): number {
-  // The first group counts apart: it belongs to an id where a letter precedes it.
-  let first = 0;
+/** The bits of the numbers in the text `bytes[start, stop)`, of which the bounds are known. */
+export function numberBits(bytes: Uint8Array, start: number, stop: number): number {
+  let bits = 0;
+  for (let at = start; at < stop; at++) {
+    if (!isDigit(bytes[at]!)) continue;
+    measure(bytes, at, stop);
+    const { first, groups, last } = run;
+    const whole =
+      (at === start || !isLetter(bytes[at - 1]!) || endsEscape(bytes, at)) &&
+      (groups > 0 || last + 1 === stop || !isLetter(bytes[last + 1]!));
+    bits |= bitsOfRun(whole);
+    if (bits === 0 && first === 8 && groups === 0 && followsKey(bytes, at)) bits = bit.NUMBERS;
+    at = last;
+  }
+  return bits;
+}
+
+/** A run of digits with short gaps, measured last. */
+const run = {
+  /** Digits of the first group, which counts apart: it belongs to an id where a letter precedes it. */
+  first: 0,
+  /** Digits of all others. */
+  count: 0,
+  groups: 0,
+  /** Digits of the longest group but the first. */
+  longest: 0,
+  dots: 0,
+  /** Offset of the last digit. */
+  last: 0,
+};
+
+/** Measures the run that begins at `start` and ends before `end`. */
+function measure(bytes: Uint8Array, start: number, end: number): void {
+  let at = start + 1;
+  while (at < end && isDigit(bytes[at]!)) at++;
+  run.first = at - start;
   let count = 0;
-  let dots = 0;
   let groups = 0;
-  let group = 0;
   let longest = 0;
-  let gap = 0;
-  let last = start;
-  for (let at = start; at < end && gap <= gapBytesMax; at++) {
+  let dots = 0;
+  let last = at - 1;
+  for (let gap = 0, group = 0; at < end && gap <= gapBytesMax; at++) {
     const byte = bytes[at]!;
     if (!isDigit(byte)) {
+      if (!isNumeric(byte)) break;
       gap++;
       if (byte === 0x2e) dots++;
       continue;
@@ -70,26 +108,38 @@ function scanDigits(bytes: Uint8Array, start: number, end: number, found: Candid
       gap = 0;
     }
     last = at;
-    if (groups === 0) {
-      first++;
-      continue;
-    }
     count++;
     group++;
     if (group > longest) longest = group;
   }
-  let bits = 0;
-  if (dots >= 3 && groups >= 3) bits |= bit.DOTTED;
-  if (isNumber(count, groups, longest)) bits |= bit.NUMBERS;
-  else if (isNumber(count + first, groups + 1, Math.max(longest, first))) {
-    if (!insideWord(bytes, start) && !(groups === 0 && runsOn(bytes, last))) bits |= bit.NUMBERS;
-  } else if (first === 8 && groups === 0 && followsKey(bytes, start)) bits |= bit.NUMBERS;
-  if (bits !== 0) {
-    // A length or a tag before the value may look like its first digit, and lies outside of it.
-    for (let at = start; at < last; at += strideBytes) found.add(at, bits);
-    found.add(last, bits);
+  run.count = count;
+  run.groups = groups;
+  run.longest = longest;
+  run.dots = dots;
+  run.last = last;
+}
+
+/** The bits of the run, measured last, that begins at `start` somewhere in a request. */
+function bitsAmong(bytes: Uint8Array, start: number): number {
+  const { first, groups, last } = run;
+  const apart = bitsOfRun(false);
+  if ((apart & bit.NUMBERS) !== 0) return apart;
+  const whole = bitsOfRun(true);
+  if ((whole & bit.NUMBERS) !== 0) {
+    const id = insideWord(bytes, start) || (groups === 0 && runsOn(bytes, last));
+    return id ? apart : whole;
   }
-  return last;
+  return first === 8 && groups === 0 && followsKey(bytes, start) ? whole | bit.NUMBERS : whole;
+}
+
+/** @param whole whether the first group belongs to it */
+function bitsOfRun(whole: boolean): number {
+  const { first, count, groups, longest, dots } = run;
+  const dotted = dots >= 3 && groups >= 3 ? bit.DOTTED : 0;
+  const isOne = whole
+    ? isNumber(count + first, groups + 1, Math.max(longest, first))
+    : isNumber(count, groups, longest);
+  return isOne ? dotted | bit.NUMBERS : dotted;
 }
 
 /**
@@ -99,7 +149,8 @@ function scanDigits(bytes: Uint8Array, start: number, end: number, found: Candid
  */
 function runsOn(bytes: Uint8Array, last: number): boolean {
   const next = bytes[last + 1] ?? 0;
-  if (next < 0x61 || next > 0x66 || next === 0x62) return false;
+  if (next < 0x61 || next > 0x66) return false;
+  if (isWireTag(next) && !holdsStructure(bytes, last + 3, bytes[last + 2] ?? 0)) return false;
   if (isNoTag(bytes[last]!) && isNoTag(next)) return true;
   for (let at = last + 2; at < last + 8; at++) {
     if (!isHex(bytes[at] ?? 0)) return false;

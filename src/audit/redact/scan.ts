@@ -5,29 +5,32 @@
 import type { Candidates } from "./candidates.ts";
 import { look } from "./look.ts";
 import { numericBytes, scanNumbers } from "./numbers.ts";
-import { type Pair, runBytesMin, Sieve, wordsPerHit } from "./sieve.ts";
+import { runBytesMin, Sieve, type Triple, wordsPerHit } from "./sieve.ts";
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const hex = "0123456789abcdefABCDEF";
 
-/** Two neighbours that begin, end or stand in what detectors look for. */
-const pairs: readonly Pair[] = [
-  ["@", bytesFrom(0x21, 0xff)], // address
-  [":", `:${hex}`], // IPv6
-  ["%\\", `uUxX${hex}`], // escapes
-  ["bB", "aAeEiIoO_"], // basic, bearer, BEGIN, birth, born, github_pat_
-  ["oOg", "bBh"], // dob, ghp_
-  ["dD", ".iI"], // d.o.b., medical
-  ["cCmM", "rR"], // secret, credential, mrn
-  ["kK", "eE"], // key, token
-  ["sSpP", "wWnN"], // password, passwd, pwd, ssn
-  ["pP", "hH"], // passphrase
-  ["yA", "JKS"], // eyJ, AKIA, ASIA
-  ["x", "oa"], // xoxb-, xapp-
-  ["\x18", bytesFrom(0x80, 0xff)], // AnyValue.int_value
-  ["\xef\x98\xa1", "\xbc\x00\x80"], // full-width forms, tags of numbers that are longer than need be
-  ["!", bytesFrom(0, 0xff)], // AnyValue.double_value
-  [letters, letters], // IBAN
+const any = bytesFrom(0, 0xff);
+const high = bytesFrom(0x80, 0xff);
+
+/** Three neighbours that begin, end or stand in what detectors look for. */
+const triples: readonly Triple[] = [
+  ["@", bytesFrom(0x21, 0xff), any], // address
+  [":", `:${hex}`, any], // IPv6
+  ["%\\", `uUxX${hex}`, hex], // escapes
+  ["bB", "aAeEiIoO_", "aAgGpPrRsS"], // basic, bearer, BEGIN, birth, born, github_pat_
+  ["dD", ".iIoO", "bBcCoO"], // dob, d.o.b., medical
+  ["cCmM", "rR", "eEnN"], // secret, credential, mrn
+  ["kK", "eE", "nNyY"], // key, token
+  ["pPsS", "wW", "dDoO"], // password, passwd, pwd
+  ["pPsS", "hHsS", "nNrR"], // passphrase, ssn
+  ["Ae", "KSy", "IJ"], // AKIA, ASIA, eyJ
+  ["g", "h", "oprsu"], // ghp_
+  ["x", "ao", "px"], // xapp-, xoxb-
+  [letters, letters, "0123456789"], // IBAN
+  ["!", any, any], // AnyValue.double_value
+  ["\x18", high, high], // AnyValue.int_value
+  ["\xef\x98\xa1", "\xbc\x00\x80", any], // full-width forms; tags of numbers longer than need be
 ];
 
 function bytesFrom(first: number, last: number): string {
@@ -36,7 +39,7 @@ function bytesFrom(first: number, last: number): string {
   );
 }
 
-const sieve = new Sieve(pairs, numericBytes);
+const sieve = new Sieve(triples, numericBytes);
 
 /** Adds the candidates of `bytes` to `found`. */
 export function scan(bytes: Uint8Array, found: Candidates): void {

@@ -20,8 +20,8 @@ import {
   words,
 } from "../../bytes/wasm-module.ts";
 
-/** Bytes of which one may begin a pair, and bytes of which one may end it; one character each. */
-export type Pair = readonly [firsts: string, seconds: string];
+/** Three neighbours: what each may be, one character per byte. */
+export type Triple = readonly [string, string, string];
 
 /** A block of bytes with something in it, as two words of `hits`: see `Sieve.pass`. */
 export const wordsPerHit = 2;
@@ -34,8 +34,9 @@ const chunkBytes = 65_536;
 export const runBytesMin = 7;
 
 /**
- * Finds pairs, and runs of at least `runBytesMin` bytes of `run`. A pair is found by the halves of
- * its bytes, so some more are found than were asked for, never less.
+ * Finds triples, and runs of at least `runBytesMin` bytes of `run`. A triple is found by the halves
+ * of its bytes, so some more are found than were asked for, never less; behind the last byte there
+ * are zeros.
  */
 export class Sieve {
   /** Words of hits, valid until the next pass. */
@@ -44,20 +45,20 @@ export class Sieve {
   readonly #words: Int32Array;
   readonly #run: Computation["run"];
 
-  /** @param pairs at most sixteen */
-  constructor(pairs: readonly Pair[], run: string) {
+  /** @param triples at most sixteen */
+  constructor(triples: readonly Triple[], run: string) {
     const memory = instance();
     this.#run = memory.run;
     this.#memory = new Uint8Array(memory.memory);
     this.#words = new Int32Array(memory.memory);
     this.hits = new Int32Array(memory.memory, hitsAt);
-    this.#memory.set(tablesOf(pairs, run));
+    this.#memory.set(tablesOf(triples, run));
   }
 
   /**
    * Passes over all of `bytes`, chunk by chunk, and calls `take` where a chunk has hits, with their
    * number and the offset that theirs are relative to. Hit i is `hits[2i]`, where a block begins,
-   * and `hits[2i + 1]`: its bit k says that a pair begins at byte k of the block, bit 16 + k that
+   * and `hits[2i + 1]`: its bit k says that a triple begins at byte k of the block, bit 16 + k that
    * bytes k - 6 to k belong to a run.
    */
   pass(bytes: Uint8Array, take: (hits: number, base: number) => void): void {
@@ -65,10 +66,10 @@ export class Sieve {
     this.#words[runsBefore >> 2] = 0;
     for (let from = 0; from < bytes.length; from += chunkBytes) {
       const size = Math.min(chunkBytes, bytes.length - from);
-      // One byte more, because a pair may begin with the last.
-      const copied = Math.min(size + 1, bytes.length - from);
+      // Two bytes more, because a triple may begin with the last.
+      const copied = Math.min(size + 2, bytes.length - from);
       memory.set(bytes.subarray(from, from + copied), inputAt);
-      memory.fill(0, inputAt + copied, inputAt + copied + blockBytes + 1);
+      memory.fill(0, inputAt + copied, inputAt + copied + blockBytes + 2);
       this.#run(inputAt, inputAt + size, hitsAt);
       const hits = (this.#words[hitsEnd >> 2]! - hitsAt) / bytesPerHit;
       if (hits > 0) take(hits, from - inputAt);
@@ -84,11 +85,12 @@ function instance(): Computation {
 }
 
 /**
- * Ten tables of sixteen bytes, one for each half of a byte: whether a byte is of a class is one bit
- * that the tables of both its halves have. First and second bytes of pairs 0 to 7, of pairs 8 to 15,
+ * Tables of sixteen bytes, one for each half of a byte: whether a byte is of a class is one bit that
+ * the tables of both its halves have. The three bytes of triples 0 to 7, those of triples 8 to 15,
  * and the class of runs; then sixteen bytes of 15, which take the lower half of a byte.
  */
-const tables = 10;
+const runTable = 12;
+const tables = 14;
 const lowerHalfAt = tables * blockBytes;
 /** A word that is carried from block to block: bit k, whether byte k of the last is of the run. */
 const runsBefore = lowerHalfAt + blockBytes;
@@ -96,15 +98,15 @@ const hitsEnd = runsBefore + 4;
 const inputAt = 256;
 const hitsAt = inputAt + chunkBytes + 2 * blockBytes;
 
-function tablesOf(pairs: readonly Pair[], run: string): Uint8Array {
-  if (pairs.length > 16) throw new RangeError("more than sixteen pairs");
+function tablesOf(triples: readonly Triple[], run: string): Uint8Array {
+  if (triples.length > 16) throw new RangeError("more than sixteen triples");
   const memory = new Uint8Array(lowerHalfAt + blockBytes);
   const put = (table: number, half: number, bits: number): void => {
     memory[table * blockBytes + half]! |= bits;
   };
-  pairs.forEach((pair, number) => {
-    pair.forEach((side, place) => {
-      const table = (number < 8 ? 0 : 4) + 2 * place;
+  triples.forEach((triple, number) => {
+    triple.forEach((side, place) => {
+      const table = (number < 8 ? 0 : 6) + 2 * place;
       for (const byte of Buffer.from(side, "latin1")) {
         put(table, byte & 15, 1 << (number & 7));
         put(table + 1, byte >> 4, 1 << (number & 7));
@@ -118,9 +120,9 @@ function tablesOf(pairs: readonly Pair[], run: string): Uint8Array {
   }
   const kinds = [...new Set(lowerHalves.values())];
   if (kinds.length > 8) throw new RangeError("the run has too many kinds of bytes");
-  for (const [upper, lower] of lowerHalves) put(9, upper, 1 << kinds.indexOf(lower));
+  for (const [upper, lower] of lowerHalves) put(runTable + 1, upper, 1 << kinds.indexOf(lower));
   kinds.forEach((lower, kind) => {
-    for (let half = 0; half < 16; half++) if ((lower >> half) & 1) put(8, half, 1 << kind);
+    for (let half = 0; half < 16; half++) if ((lower >> half) & 1) put(runTable, half, 1 << kind);
   });
   memory.fill(15, lowerHalfAt);
   return memory;
@@ -129,34 +131,33 @@ function tablesOf(pairs: readonly Pair[], run: string): Uint8Array {
 const [INPUT, INPUT_END, HIT] = [0, 1, 2] as const;
 const [MASK, RUNS] = [3, 4] as const;
 const firstVector = 5;
-const TABLE = Array.from({ length: tables + 1 }, (_, table) => firstVector + table);
-const [FIRST, SECOND, FIRST_UPPER, SECOND_UPPER, ZERO] = [0, 1, 2, 3, 4].map(
-  (local) => firstVector + tables + 1 + local,
-) as [number, number, number, number, number];
+const numbered = (first: number, count: number): number[] =>
+  Array.from({ length: count }, (_, index) => first + index);
+const TABLE = numbered(firstVector, tables + 1);
+/** Each of the three bytes of all sixteen triples: its lower half, then its upper. */
+const LOWER = numbered(firstVector + tables + 1, 3);
+const UPPER = numbered(firstVector + tables + 4, 3);
+const ZERO = firstVector + tables + 7;
 
 function program(): ComputationSource {
-  const lowerHalf = (value: number): Code => lanes.and(get(value), get(TABLE[tables]!));
-  const inClass = (table: number, lower: number, upper: number): Code =>
+  const inClass = (table: number, place: number): Code =>
     lanes.and(
-      byteLanes.lookUp(get(TABLE[table]!), get(lower)),
-      byteLanes.lookUp(get(TABLE[table + 1]!), get(upper)),
+      byteLanes.lookUp(get(TABLE[table]!), get(LOWER[place]!)),
+      byteLanes.lookUp(get(TABLE[table + 1]!), get(UPPER[place]!)),
     );
-  const paired = (table: number): Code =>
-    lanes.and(inClass(table, FIRST, FIRST_UPPER), inClass(table + 2, SECOND, SECOND_UPPER));
+  const triples = (table: number): Code =>
+    lanes.and(lanes.and(inClass(table, 0), inClass(table + 2, 1)), inClass(table + 4, 2));
   const block: Code = [
-    ...set(FIRST, lanes.load(get(INPUT))),
-    ...set(SECOND, lanes.load(get(INPUT), 1)),
-    ...set(FIRST_UPPER, byteLanes.shiftRight(get(FIRST), 4)),
-    ...set(SECOND_UPPER, byteLanes.shiftRight(get(SECOND), 4)),
-    ...set(FIRST, lowerHalf(FIRST)),
-    ...set(SECOND, lowerHalf(SECOND)),
-    ...set(MASK, byteLanes.difference(lanes.or(paired(0), paired(4)), get(ZERO))),
+    ...LOWER.flatMap((local, place) => set(local, lanes.load(get(INPUT), place))),
+    ...UPPER.flatMap((local, place) => set(local, byteLanes.shiftRight(get(LOWER[place]!), 4))),
+    ...LOWER.flatMap((local) => set(local, lanes.and(get(local), get(TABLE[tables]!)))),
+    ...set(MASK, byteLanes.difference(lanes.or(triples(0), triples(6)), get(ZERO))),
     // The block before in the lower half of the word, this one in the upper.
     ...set(
       RUNS,
       words.or(
         get(RUNS),
-        words.shiftLeft(byteLanes.difference(inClass(8, FIRST, FIRST_UPPER), get(ZERO)), 16),
+        words.shiftLeft(byteLanes.difference(inClass(runTable, 0), get(ZERO)), 16),
       ),
     ),
     ...set(MASK, words.or(get(MASK), words.shiftLeft(sevenInARow(RUNS), 16))),
@@ -170,7 +171,7 @@ function program(): ComputationSource {
   return {
     parameters: 3,
     integers: 2,
-    vectors: tables + 6,
+    vectors: tables + 8,
     body: [
       ...TABLE.flatMap((local, table) => set(local, lanes.load(integer(0), table * blockBytes))),
       ...set(RUNS, words.load(integer(runsBefore))),

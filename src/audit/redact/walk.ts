@@ -7,9 +7,10 @@ import { phiScene, type PhiScene } from "../phi/account.ts";
 import { isResultKey } from "../phi/keys.ts";
 import type { Field, Message } from "../otlp/schema.ts";
 import { rowScene, treatAnyValue } from "./cell.ts";
-import { INTEGER, NUMBERS, RULE } from "./candidates.ts";
+import { FROM_DIGITS, INTEGER, NUMBERS, RULE } from "./candidates.ts";
 import { note } from "./findings.ts";
 import { isAddressKey, normalizeKey } from "./keys.ts";
+import { numberBits } from "./numbers.ts";
 import {
   below,
   noKey,
@@ -247,7 +248,9 @@ function sceneOf(walk: Walk, scene: KeyScene, bits: number): Scene {
 /** Redacts the string whose content `here` is, leaving edits and findings. */
 function redactText(walk: Walk, here: Here, scene: KeyScene): readonly Change[] {
   const { start, stop } = here.enclosure;
-  const bits = walk.candidates.between(start, stop) | scene.keyBits | walk.everyBits;
+  let bits = walk.candidates.between(start, stop) | scene.keyBits | walk.everyBits;
+  if ((bits & FROM_DIGITS) !== 0)
+    bits = (bits & ~FROM_DIGITS) | numberBits(walk.bytes, start, stop);
   if (bits === 0 && scene.phi === undefined) return [];
   const changes = redactValue(walk.bytes.subarray(start, stop), sceneOf(walk, scene, bits));
   for (const change of changes) {
