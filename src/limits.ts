@@ -34,6 +34,10 @@ export const lingerMsMax = 2_000;
 export const streamsMax = 256;
 export const streamWindowBytes: number = 2 * MIB;
 export const sessionWindowBytes: number = 16 * MIB;
+/** Ingest: the largest frame that a gRPC sender may use: one read of a socket. */
+export const frameBytesMax: number = 64 * KIB;
+/** Ingest: room that is made ready for a body before that much of it has come. */
+export const bodyAheadBytesMax: number = 1 * MIB;
 /** Ingest: bytes inflated in one step; larger bodies are inflated in turns with other work. */
 export const inflateAtOnceBytesMax: number = 2 * MIB;
 /** Ingest: the wait that a refused sender is asked for. */

@@ -8,8 +8,8 @@
  * fields. Strings are not checked for UTF-8: refusing a batch would lose it, so ill-formed text is
  * forwarded as it came and read with U+FFFD in its place.
  */
-import { type Message, REQUEST, SIGNALS, type Signal } from "../audit/otlp/schema.ts";
-import { LENGTH_DELIMITED, WireError, WireReader } from "../bytes/wire.ts";
+import { type Message, messageNamed, REQUEST, SIGNALS, type Signal } from "../audit/otlp/schema.ts";
+import { FIXED64, LENGTH_DELIMITED, VARINT, WireError, WireReader } from "../bytes/wire.ts";
 import { nestingDepthMax } from "../limits.ts";
 
 const COUNTED: ReadonlySet<string> = new Set(["Span", "LogRecord", "Metric"]);
@@ -20,6 +20,7 @@ const NONE = 0xff;
 const NUMBERS = new Map<Message, number>();
 for (const signal of SIGNALS) enumerate(REQUEST[signal]);
 const INNER = new Uint8Array(fieldsMax * NUMBERS.size).fill(NONE);
+const KEY_VALUE = NUMBERS.get(messageNamed("KeyValue"))!;
 const IS_ITEM = new Uint8Array(NUMBERS.size);
 for (const [message, number] of NUMBERS) {
   IS_ITEM[number] = COUNTED.has(message.name) ? 1 : 0;
@@ -44,6 +45,13 @@ export function checkWire(signal: Signal, bytes: Uint8Array): number {
   check.message(NUMBERS.get(REQUEST[signal])!, 0, bytes.length);
   return check.items;
 }
+
+/** Of KeyValue and AnyValue: field number, then wire type. */
+const STRING_TAG = (1 << 3) | LENGTH_DELIMITED;
+const VALUE_TAG = (2 << 3) | LENGTH_DELIMITED;
+const BOOL_TAG = (2 << 3) | VARINT;
+const INT_TAG = (3 << 3) | VARINT;
+const DOUBLE_TAG = (4 << 3) | FIXED64;
 
 class WireCheck {
   items = 0;
@@ -82,10 +90,41 @@ class WireCheck {
         continue;
       }
       const inner = INNER[fieldsMax * message + (tag >>> 3)]!;
-      if (inner !== NONE) this.message(inner, from, from + size);
+      const usual = inner === KEY_VALUE && this.usualAttribute(from, from + size);
+      if (inner !== NONE && !usual) this.message(inner, from, from + size);
       at = from + size;
     }
     this.depth--;
+  }
+
+  /**
+   * True for an attribute as most of them are, which needs no walk: a key, then a string, a boolean
+   * or a number, both shorter than 128 bytes.
+   */
+  private usualAttribute(start: number, end: number): boolean {
+    const { bytes } = this;
+    if (this.depth + 2 > nestingDepthMax || end - start < 6) return false;
+    const keyLength = bytes[start + 1]!;
+    const value = start + 4 + keyLength;
+    if (bytes[start] !== STRING_TAG || keyLength >= 0x80 || value + 2 > end) return false;
+    const length = end - value;
+    if (bytes[value - 2] !== VALUE_TAG || length >= 0x80 || bytes[value - 1] !== length)
+      return false;
+    switch (bytes[value]) {
+      case STRING_TAG:
+        return bytes[value + 1] === length - 2;
+      case BOOL_TAG:
+      case INT_TAG: {
+        const last = Math.min(end, value + 11) - 1;
+        let at = value + 1;
+        while (at < last && bytes[at]! >= 0x80) at++;
+        return at === end - 1 && bytes[at]! < 0x80;
+      }
+      case DOUBLE_TAG:
+        return length === 9;
+      default:
+        return false;
+    }
   }
 
   /** Any field, by the reader. @returns where it ends. */

@@ -2,6 +2,7 @@
  * The one message of a unary gRPC call ("Length-Prefixed-Message" of the gRPC over HTTP/2
  * specification): a flag, four bytes of length, the message.
  */
+import { Body } from "./body.ts";
 import type { Admission } from "./budget.ts";
 import type { Received } from "./exchange.ts";
 import { type Encoding, tooLarge } from "./inflate.ts";
@@ -20,12 +21,11 @@ export class MessageReader {
   private readonly bytesMax: number;
   private readonly admission: Admission;
   private readonly prefix = Buffer.alloc(prefixBytes);
-  private readonly chunks: Buffer[] = [];
-  /** Bytes of the prefix and of the message that came so far. */
+  /** Bytes of the prefix that came so far. */
   private prefixSize = 0;
-  private size = 0;
-  /** Known when the prefix is complete. */
+  /** Both known when the prefix is complete. */
   private length = 0;
+  private body: Body | undefined;
 
   constructor(bytesMax: number, admission: Admission) {
     this.bytesMax = bytesMax;
@@ -35,23 +35,21 @@ export class MessageReader {
   /** @throws Refusal `too_large` as soon as the length is known, `overloaded`, `malformed` */
   push(chunk: Buffer): void {
     let rest = chunk;
-    if (this.prefixSize < prefixBytes) {
+    if (this.body === undefined) {
       const taken = chunk.copy(this.prefix, this.prefixSize, 0);
       this.prefixSize += taken;
       if (this.prefixSize < prefixBytes) return;
-      this.readPrefix();
+      this.body = this.readPrefix();
       rest = chunk.subarray(taken);
     }
     if (rest.length === 0) return;
-    if (rest.length > this.length - this.size) {
+    if (rest.length > this.length - this.body.size) {
       throw new Refusal("malformed", "expected one message, received more bytes after it");
     }
-    this.admission.take(rest.length);
-    this.size += rest.length;
-    this.chunks.push(rest);
+    this.body.push(rest);
   }
 
-  private readPrefix(): void {
+  private readPrefix(): Body {
     if (this.prefix[0]! > 1) {
       throw new Refusal(
         "malformed",
@@ -60,6 +58,7 @@ export class MessageReader {
     }
     this.length = this.prefix.readUInt32BE(1);
     if (this.length > this.bytesMax) throw tooLarge(`has more than ${this.bytesMax} bytes`);
+    return new Body(this.admission, this.length);
   }
 
   /**
@@ -69,12 +68,14 @@ export class MessageReader {
    * @throws Refusal `malformed`, `unsupported_encoding`
    */
   finish(named: string | undefined): Received {
-    if (this.prefixSize < prefixBytes || this.size < this.length) {
+    const { body } = this;
+    if (body === undefined || body.size < this.length) {
       throw new Refusal("malformed", "the stream ended before its message did");
     }
-    const { chunks } = this;
-    const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, this.size);
-    return { bytes, encoding: this.prefix[0] === 0 ? "identity" : grpcEncoding(named) };
+    return {
+      bytes: body.bytes(),
+      encoding: this.prefix[0] === 0 ? "identity" : grpcEncoding(named),
+    };
   }
 }
 

@@ -101,6 +101,7 @@ const OPTIONS: ServerOptions = {
     maxConcurrentStreams: limits.streamsMax,
     // The defaults of 64 KiB make one large batch wait for a round trip every 64 KiB.
     initialWindowSize: limits.streamWindowBytes,
+    maxFrameSize: limits.frameBytesMax,
     maxHeaderListSize: limits.headerBytesMax,
     enablePush: false,
   },

@@ -7,6 +7,7 @@ import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { Signal } from "../audit/otlp/schema.ts";
 import * as limits from "../limits.ts";
+import { Body } from "./body.ts";
 import type { Admission } from "./budget.ts";
 import { collect, type TimeLimit } from "./collect.ts";
 import { type Exchange, receive, type Received, report, type Station } from "./exchange.ts";
@@ -199,15 +200,15 @@ function httpExchange(body: HttpBody, signal: Signal, format: Format): Exchange 
 async function readBody(body: HttpBody, admission: Admission, limit: TimeLimit): Promise<Received> {
   const { request, response, encoding, bytesMax } = body;
   if (request.headers.expect !== undefined) response.writeContinue();
-  const chunks: Buffer[] = [];
-  let size = 0;
+  // node:http lets through what was announced; 0 stands for nothing announced.
+  const received = new Body(admission, declaredBytesOf(request.headers) || Infinity);
   await collect(request, limit, (chunk) => {
-    size += chunk.length;
-    if (size > bytesMax) throw tooLarge(`has more than ${bytesMax} bytes`);
-    admission.take(chunk.length);
-    chunks.push(chunk);
+    if (received.size + chunk.length > bytesMax) {
+      throw tooLarge(`has more than ${bytesMax} bytes`);
+    }
+    received.push(chunk);
   });
-  return { bytes: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size), encoding };
+  return { bytes: received.bytes(), encoding };
 }
 
 /** What node:http could not parse, or what took too long before there was a request. */

@@ -147,3 +147,22 @@ test("more than 100 messages deep are refused", () => {
     expect.objectContaining({ code: "too_deep" }) as Error,
   );
 });
+
+test("an attribute is as deep as it is, usual or not", () => {
+  const nested = (depth: number, member: string): Uint8Array => {
+    // Request, resource spans, resource, attribute, value; then a map and a member for each level.
+    let inner: Uint8Array = hex(member);
+    for (let level = 7; level < depth; level += 3) inner = field(2, field(6, field(1, inner)));
+    return field(1, field(1, field(1, inner)));
+  };
+  const depthOf = (bytes: Uint8Array): boolean => passes(() => checkWire("traces", bytes));
+  const walked = (bytes: Uint8Array): boolean => passes(() => walk("traces", bytes));
+  for (const member of ["0a 01 61 12 02 18 01", "0a 01 61 12 03 0a 01 62", "12 02 18 01"]) {
+    for (let depth = 91; depth < 106; depth++) {
+      const bytes = nested(depth, member);
+      expect(depthOf(bytes), `${member} at ${depth}`).toBe(walked(bytes));
+    }
+    expect(depthOf(nested(91, member))).toBe(true);
+    expect(depthOf(nested(105, member))).toBe(false);
+  }
+});

@@ -150,6 +150,7 @@ describe("requests", () => {
     await until(() => rig.requests.length === 100);
     expect(client.remoteSettings.maxConcurrentStreams).toBeGreaterThanOrEqual(100);
     expect(client.remoteSettings.initialWindowSize).toBeGreaterThan(65_535);
+    expect(client.remoteSettings.maxFrameSize).toBeGreaterThan(16_384);
     expect(client.state.remoteWindowSize).toBeGreaterThan(65_535);
     all.open();
     for (const answer of await Promise.all(answers)) {
