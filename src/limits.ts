@@ -14,7 +14,7 @@ export const inflightBytesMax: number = 256 * MIB;
 export const nestingDepthMax = 100;
 /** Ingest: requests that are being received or wait for their commit. */
 export const requestsMax = 1024;
-/** Ingest: open connections of one protocol. */
+/** Ingest: open connections of one protocol; one more closes the quietest. */
 export const connectionsMax = 1024;
 /** Ingest: header block of one request. */
 export const headerBytesMax: number = 16 * KIB;
@@ -22,6 +22,12 @@ export const headerBytesMax: number = 16 * KIB;
 export const headerTimeMsMax = 10_000;
 /** Ingest: from the headers to the end of the body. */
 export const bodyTimeMsMax = 30_000;
+/** Ingest: a body that has been on its way for longer loses its place when there is no other. */
+export const receivingMsMin = 1_000;
+/** Ingest: a complete body waits this long for its turn; then more comes than can be done. */
+export const queueTimeMsMax = 1_000;
+/** Ingest: work between two looks at the network. */
+export const workSliceMs = 5;
 /** Ingest: from the end of the body to the answer; exporters give up after 10 s in all. */
 export const answerTimeMsMax = 8_000;
 /** Ingest: idle HTTP connections. Clients reuse theirs for up to 60 s and must not be raced. */

@@ -1,22 +1,32 @@
 /**
  * What all requests together may hold. A request is admitted or refused at once, never queued:
- * senders have queues of their own, and a refusal costs less than a wait that ends in one.
+ * senders have queues of their own, and a refusal costs less than a wait that ends in one. Where
+ * there is no room, the request whose body has been on its way for longest makes some: senders who
+ * begin requests and do not end them cannot keep out those who do.
  */
 import { Refusal } from "./refusal.ts";
 
 export interface BudgetBounds {
   readonly requestsMax: number;
   readonly inflightBytesMax: number;
+  /** A body that has been on its way for less keeps its place. */
+  readonly receivingMsMin: number;
 }
+
+type Kind = "requests" | "bytes";
 
 export class Budget {
   readonly bounds: BudgetBounds;
   /** Requests and bytes that are held now. */
   requests = 0;
   bytes = 0;
+  /** Requests whose body is not complete, the oldest first, and since when. */
+  readonly #receiving = new Map<Admission, number>();
+  readonly #now: () => number;
 
-  constructor(bounds: BudgetBounds) {
+  constructor(bounds: BudgetBounds, now: () => number = () => performance.now()) {
     this.bounds = bounds;
+    this.#now = now;
   }
 
   /**
@@ -26,16 +36,35 @@ export class Budget {
    * @throws Refusal `overloaded`
    */
   admit(declaredBytes: number): Admission {
-    if (this.requests >= this.bounds.requestsMax) {
-      throw this.full("requests");
-    }
-    if (this.bytes + declaredBytes > this.bounds.inflightBytesMax) throw this.full("bytes");
+    while (this.requests >= this.bounds.requestsMax) this.#makeRoom("requests");
+    while (this.bytes + declaredBytes > this.bounds.inflightBytesMax) this.#makeRoom("bytes");
     this.requests++;
     return new Admission(this);
   }
 
+  /** @throws Refusal `overloaded`, with nothing more taken. */
+  take(bytes: number): void {
+    while (this.bytes + bytes > this.bounds.inflightBytesMax) this.#makeRoom("bytes");
+    this.bytes += bytes;
+  }
+
+  /** @returns to be called when the body is complete or given up. */
+  receive(admission: Admission): () => void {
+    this.#receiving.set(admission, this.#now());
+    return () => this.#receiving.delete(admission);
+  }
+
+  /** @throws Refusal `overloaded` where every body is complete, or not long on its way. */
+  #makeRoom(what: Kind): void {
+    const [oldest] = this.#receiving;
+    if (oldest === undefined) throw this.#full(what);
+    const [admission, sinceMs] = oldest;
+    if (this.#now() - sinceMs < this.bounds.receivingMsMin) throw this.#full(what);
+    admission.giveWay(this.#full(what));
+  }
+
   /** The sender learns that there is no room, the log how little. */
-  full(what: "requests" | "bytes"): Refusal {
+  #full(what: Kind): Refusal {
     const held = `${this.requests} requests and ${this.bytes} bytes are in flight`;
     const message = `too many ${what} in flight: send it again`;
     return new Refusal("overloaded", message, new Error(held));
@@ -47,6 +76,8 @@ export class Admission {
   private readonly budget: Budget;
   private bytes = 0;
   private open = true;
+  private kept = false;
+  private onGivenWay: (refusal: Refusal) => void = () => undefined;
 
   constructor(budget: Budget) {
     this.budget = budget;
@@ -54,9 +85,7 @@ export class Admission {
 
   /** @throws Refusal `overloaded`, with nothing more taken. */
   take(bytes: number): void {
-    if (this.budget.bytes + bytes > this.budget.bounds.inflightBytesMax)
-      throw this.budget.full("bytes");
-    this.budget.bytes += bytes;
+    this.budget.take(bytes);
     this.bytes += bytes;
   }
 
@@ -66,9 +95,34 @@ export class Admission {
     this.bytes -= bytes;
   }
 
+  /**
+   * The body is on its way: until the returned function is called, the place may be given to
+   * another request, which `onGivenWay` is told.
+   */
+  receive(onGivenWay: (refusal: Refusal) => void): () => void {
+    this.onGivenWay = onGivenWay;
+    return this.budget.receive(this);
+  }
+
+  /** Another takes the place. */
+  giveWay(refusal: Refusal): void {
+    this.release();
+    this.onGivenWay(refusal);
+  }
+
+  /** From here on `release` does nothing until `work` is settled. */
+  keep(work: Promise<unknown>): void {
+    this.kept = true;
+    const release = (): void => {
+      this.kept = false;
+      this.release();
+    };
+    work.then(release, release);
+  }
+
   /** Gives back all; further calls do nothing. */
   release(): void {
-    if (!this.open) return;
+    if (!this.open || this.kept) return;
     this.open = false;
     this.give(this.bytes);
     this.budget.requests--;

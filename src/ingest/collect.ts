@@ -1,5 +1,6 @@
 /** Reads what a sender streams, for a bounded time, and takes no chunk that is one too many. */
 import type { Readable } from "node:stream";
+import type { Admission } from "./budget.ts";
 import { Refusal, type RefusalCode } from "./refusal.ts";
 
 /** A bound of time, and what it means when it is over. */
@@ -8,20 +9,28 @@ export interface TimeLimit {
   readonly code: Extract<RefusalCode, "body_timeout" | "answer_timeout" | "deadline_exceeded">;
 }
 
+interface CollectBounds {
+  readonly limit: TimeLimit;
+  /** Whose place may be given to another while the stream is not at its end. */
+  readonly admission: Pick<Admission, "receive">;
+}
+
 /**
  * Hands every chunk of `stream` to `onChunk` and resolves at its end. After a rejection the stream
  * is paused, and what becomes of it is the caller's decision.
  *
- * @throws what `onChunk` throws; Refusal `aborted` where the sender went away, or the limit's code
+ * @throws what `onChunk` throws; Refusal `aborted` where the sender went away, `overloaded` where
+ * its place was given to another, or the limit's code
  */
 export function collect(
   stream: Readable,
-  limit: TimeLimit,
+  { limit, admission }: CollectBounds,
   onChunk: (chunk: Buffer) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (failure: unknown): void => {
       clearTimeout(timer);
+      received();
       stream.off("data", onData).off("end", onEnd).off("close", onClose);
       if (failure === undefined) {
         resolve();
@@ -40,6 +49,7 @@ export function collect(
     const onEnd = (): void => settle(undefined);
     const onClose = (): void => settle(new Refusal("aborted", "the sender went away"));
     const timer = setTimeout(() => settle(timeOver(limit)), limit.ms);
+    const received = admission.receive(settle);
     stream.on("data", onData).on("end", onEnd).on("close", onClose);
     // A stream that ended before this call says nothing any more.
     if (stream.destroyed) onClose();

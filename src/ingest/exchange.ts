@@ -8,9 +8,11 @@ import type { Authentication } from "./authentication.ts";
 import type { Admission, Budget } from "./budget.ts";
 import { type TimeLimit, timeOver } from "./collect.ts";
 import { checkWire } from "./check-wire.ts";
+import type { Connection, Connections } from "./connections.ts";
 import { type Encoding, inflate, tooLarge } from "./inflate.ts";
 import { Refusal, type RefusalCode } from "./refusal.ts";
 import { refusalOf } from "./status.ts";
+import type { Turns } from "./turns.ts";
 
 export type Transport = "grpc" | "http";
 
@@ -40,7 +42,9 @@ export interface IngestLogEntry {
 export interface Station {
   readonly transport: Transport;
   readonly authentication: Authentication;
+  readonly connections: Connections;
   readonly budget: Budget;
+  readonly turns: Turns;
   readonly requestBytesMax: number;
   readonly bodyTimeMsMax: number;
   readonly answerTimeMsMax: number;
@@ -61,6 +65,7 @@ export interface Received {
 /** One request, with its body still unread. */
 export interface Exchange {
   readonly signal: Signal;
+  readonly connection: Connection;
   readonly authorization: string | undefined;
   readonly peerAddress: string;
   /** True where the sender showed a client certificate that was verified. */
@@ -70,6 +75,8 @@ export interface Exchange {
   readonly json: boolean;
   /** Milliseconds from now that the sender will wait; absent where it did not say. */
   readonly deadlineMs?: number;
+  /** True where nobody waits for the answer any more. */
+  isGone(): boolean;
   /** Reads the body, takes it from `admission`, at most the station's bytes and the limit's time. */
   read(admission: Admission, limit: TimeLimit): Promise<Received>;
 }
@@ -117,6 +124,17 @@ interface Progress {
   items?: number;
 }
 
+/** A request on its way, once there is room for it. */
+interface Visit {
+  readonly exchange: Exchange;
+  readonly station: Station;
+  readonly admission: Admission;
+  readonly authenticated: boolean;
+  readonly progress: Progress;
+  /** A bound of time, or what is left of the sender's own. */
+  readonly within: (ms: number, code: TimeLimit["code"]) => TimeLimit;
+}
+
 async function pass(exchange: Exchange, station: Station, progress: Progress): Promise<void> {
   const started = performance.now();
   const within = (ms: number, code: TimeLimit["code"]): TimeLimit => {
@@ -125,23 +143,51 @@ async function pass(exchange: Exchange, station: Station, progress: Progress): P
   };
   const authenticated = authenticate(exchange, station);
   const admission = bound(exchange, station);
-  let handed = false;
   try {
     const body = await exchange.read(admission, within(station.bodyTimeMsMax, "body_timeout"));
     progress.bytes = body.bytes.length;
+    await record(body, { exchange, station, admission, authenticated, progress, within });
+  } finally {
+    admission.release();
+  }
+}
+
+/** Resolves when what the body holds is durable. */
+async function record(body: Received, visit: Visit): Promise<void> {
+  const { exchange, station, admission, within } = visit;
+  const arrived = performance.now();
+  station.connections.begin(exchange.connection);
+  try {
+    const handled = await handOn(body, visit);
+    // Nothing to record: the collector answers success as well, without asking its pipeline.
+    if (handled === null) return;
+    // It holds its memory until it is settled, answered or not.
+    admission.keep(handled.durable);
+    const left = station.answerTimeMsMax - (performance.now() - arrived);
+    await timely(handled.durable, within(Math.max(0, left), "answer_timeout"));
+  } finally {
+    station.connections.end(exchange.connection);
+  }
+}
+
+/** All that occupies the thread, in a turn. @returns null where the body holds nothing. */
+async function handOn(
+  body: Received,
+  { exchange, station, admission, authenticated, progress }: Visit,
+): Promise<{ readonly durable: Promise<void> } | null> {
+  const turn = await station.turns.take(exchange.connection);
+  try {
+    // Work for nobody would keep those waiting who are still there.
+    if (exchange.isGone()) throw new Refusal("aborted", "the sender went away");
     const inflated = await inflate(body.bytes, body.encoding, station.requestBytesMax, admission);
     const bytes = transcode(inflated, exchange, station, admission);
     progress.items = checkWire(exchange.signal, bytes);
-    // Nothing to record: the collector answers success as well, without asking its pipeline.
-    if (bytes.length === 0) return;
+    if (bytes.length === 0) return null;
     const peer = { address: exchange.peerAddress, authenticated };
     const request = { signal: exchange.signal, bytes, peer, receivedUnixNano: station.now() };
-    const handled = hand(request, station).finally(() => admission.release());
-    handed = true;
-    await timely(handled, within(station.answerTimeMsMax, "answer_timeout"));
+    return { durable: hand(request, station) };
   } finally {
-    // What was handed on holds its memory until it is settled, answered or not.
-    if (!handed) admission.release();
+    turn.end();
   }
 }
 
@@ -155,6 +201,7 @@ function bound(exchange: Exchange, station: Station): Admission {
   if (exchange.declaredBytes > station.requestBytesMax) {
     throw tooLarge(`has more than ${station.requestBytesMax} bytes`);
   }
+  station.turns.check(exchange.connection);
   return station.budget.admit(exchange.declaredBytes);
 }
 

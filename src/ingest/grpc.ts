@@ -16,12 +16,12 @@ import {
   type ServerHttp2Stream,
   type ServerOptions,
 } from "node:http2";
-import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { Signal } from "../audit/otlp/schema.ts";
 import { toBase64 } from "../bytes/base64.ts";
 import * as limits from "../limits.ts";
 import { collect } from "./collect.ts";
+import type { Connection } from "./connections.ts";
 import { type Exchange, receive, report, type Station } from "./exchange.ts";
 import { messageOf, statusProtobuf } from "./google-status.ts";
 import {
@@ -32,14 +32,7 @@ import {
   timeoutMs,
 } from "./grpc-message.ts";
 import type { ConnectionBounds } from "./http.ts";
-import {
-  type Endpoint,
-  listen,
-  type Listening,
-  peerAddress,
-  type Receiver,
-  watchLog,
-} from "./listener.ts";
+import { type Endpoint, listen, peerAddress, type Receiver, watchLog } from "./listener.ts";
 import { Refusal } from "./refusal.ts";
 import { GRPC, refusalOf, STATUS } from "./status.ts";
 import { loadTls } from "./tls-files.ts";
@@ -53,8 +46,7 @@ const SIGNALS: ReadonlyMap<string, Signal> = new Map([
 interface Peer {
   readonly address: string;
   readonly certified: boolean;
-  /** The other end of the connection: what a session and its socket have in common. */
-  readonly end: string;
+  readonly connection: Connection;
   /** True from its SETTINGS on: before, there is nobody to say goodbye to. */
   greeted: boolean;
 }
@@ -85,13 +77,13 @@ export async function startGrpc(
     const message = `closed a connection: ${code}; a sender of OTLP/HTTP needs the port of http`;
     station.log({ level: "debug", message, transport: "grpc" });
   });
-  const { bound, connections } = await listen(server, endpoint, station, bounds.connectionsMax);
+  const bound = await listen(server, endpoint, station);
   const watch = secure === null ? undefined : tls?.follow(secure, watchLog(station));
   return {
     bound,
     async close(graceMs) {
       watch?.close();
-      await drain(server, { ...receiver, connections }, graceMs);
+      await drain(server, receiver, graceMs);
     },
   };
 }
@@ -121,7 +113,8 @@ function admitSession(
   const { socket } = session;
   const certified = socket instanceof TLSSocket && socket.authorized;
   const address = peerAddress(socket.remoteAddress);
-  const peer: Peer = { address, certified, end: endOf(socket), greeted: false };
+  const connection = station.connections.of(socket);
+  const peer: Peer = { address, certified, connection, greeted: false };
   sessions.set(session, peer);
   // Both ends begin with SETTINGS: a connection that does not is nobody's client.
   const silent = setTimeout(() => session.destroy(), bounds.headerTimeMsMax);
@@ -188,17 +181,21 @@ async function call(
     }
     const deadlineMs = timeoutMs(headerOf(headers, "grpc-timeout"));
     const peer = sessions.get(stream.session as ServerHttp2Session);
+    // A session that ended meanwhile has no calls.
+    if (peer === undefined) throw new Refusal("aborted", "the sender went away");
     const exchange: Exchange = {
       signal,
       authorization: headers.authorization,
-      peerAddress: peer?.address ?? "",
-      certified: peer?.certified ?? false,
+      connection: peer.connection,
+      peerAddress: peer.address,
+      certified: peer.certified,
       declaredBytes: 0,
       json: false,
+      isGone: () => stream.closed,
       ...(deadlineMs === undefined ? {} : { deadlineMs }),
       async read(admission, limit) {
         const message = new MessageReader(station.requestBytesMax, admission);
-        await collect(stream, limit, (chunk) => message.push(chunk));
+        await collect(stream, { limit, admission }, (chunk) => message.push(chunk));
         // A stream that the sender resets ends as well.
         if (stream.closed) throw new Refusal("aborted", "the sender went away");
         return message.finish(headerOf(headers, "grpc-encoding"));
@@ -259,16 +256,9 @@ function linger(stream: ServerHttp2Stream): void {
   stream.resume();
 }
 
-function endOf({
-  remoteAddress,
-  remotePort,
-}: Pick<Socket, "remoteAddress" | "remotePort">): string {
-  return `${remoteAddress} ${remotePort}`;
-}
-
 async function drain(
   server: Http2Server | Http2SecureServer,
-  { sessions, connections }: GrpcReceiver & Pick<Listening, "connections">,
+  { sessions, station: { connections } }: GrpcReceiver,
   graceMs: number,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -276,10 +266,10 @@ async function drain(
   // connection ends when those before it are answered.
   for (const session of sessions.keys()) session.close();
   const peers = [...sessions.values()].filter(({ greeted }) => greeted);
-  const talking = new Set(peers.map(({ end }) => end));
-  for (const socket of connections) if (!talking.has(endOf(socket))) socket.destroy();
+  const talking = new Set(peers.map(({ connection }) => connection.socket));
+  for (const socket of connections.sockets()) if (!talking.has(socket)) socket.destroy();
   const cut = setTimeout(() => {
-    for (const socket of connections) socket.destroy();
+    for (const socket of connections.sockets()) socket.destroy();
   }, graceMs);
   await closed;
   clearTimeout(cut);

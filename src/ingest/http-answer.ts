@@ -40,7 +40,7 @@ export function answer(
   };
   response.writeHead(refusal === null ? 200 : STATUS[refusal.code].http, headers);
   if (rest !== "much") {
-    if (rest === "little") request.resume();
+    if (rest === "little") discard(request);
     response.end(body);
     return;
   }
@@ -70,6 +70,12 @@ function unread(request: IncomingMessage): "nothing" | "little" | "much" {
   const { headers } = request;
   if (headers["transfer-encoding"] !== undefined) return "much";
   return declaredBytesOf(headers) <= discardBytesMax ? "little" : "much";
+}
+
+/** Throws away a rest, for which the connection is kept; one that does not come ends it. */
+function discard(request: IncomingMessage): void {
+  const cut = setTimeout(() => request.socket.destroy(), lingerMsMax);
+  request.once("close", () => clearTimeout(cut)).resume();
 }
 
 /** Throws away what still comes, within bounds of time and size, then calls `done` once. */

@@ -26,7 +26,6 @@ export interface HttpEndpoint extends Endpoint {
 }
 
 export interface ConnectionBounds {
-  readonly connectionsMax: number;
   readonly headerTimeMsMax: number;
 }
 
@@ -58,7 +57,7 @@ export async function startHttp(
   // With its own listener, a request that waits for a 100 is answered by us alone.
   server.on("request", serve).on("checkContinue", serve);
   server.on("clientError", (error, socket) => refuseConnection(error, socket, receiver));
-  const { bound, connections } = await listen(server, endpoint, station, bounds.connectionsMax);
+  const bound = await listen(server, endpoint, station);
   const watch = secure === null ? undefined : tls?.follow(secure, watchLog(station));
   return {
     bound,
@@ -66,7 +65,7 @@ export async function startHttp(
       watch?.close();
       const closed = stopListening(server);
       await drain(server, receiver, graceMs);
-      for (const socket of connections) socket.destroy();
+      for (const socket of station.connections.sockets()) socket.destroy();
       await closed;
     },
   };
@@ -149,7 +148,8 @@ async function serve(
     report(signal ?? "unknown", station, refusal, { bytes: 0 });
   } else {
     const body = { request, response, encoding, bytesMax: station.requestBytesMax };
-    refusal = await receive(httpExchange(body, signal, format), station);
+    const connection = station.connections.of(request.socket);
+    refusal = await receive({ ...httpExchange(body, signal, format), connection }, station);
   }
   if (response.destroyed || refusal?.code === "aborted") return;
   answer(request, response, { refusal, format, last: station.draining });
@@ -184,7 +184,11 @@ interface HttpBody {
   readonly bytesMax: number;
 }
 
-function httpExchange(body: HttpBody, signal: Signal, format: Format): Exchange {
+function httpExchange(
+  body: HttpBody,
+  signal: Signal,
+  format: Format,
+): Omit<Exchange, "connection"> {
   const { headers, socket } = body.request;
   return {
     signal,
@@ -193,6 +197,7 @@ function httpExchange(body: HttpBody, signal: Signal, format: Format): Exchange 
     certified: socket instanceof TLSSocket && socket.authorized,
     declaredBytes: declaredBytesOf(headers),
     json: format === "json",
+    isGone: () => socket.destroyed,
     read: (admission, limit) => readBody(body, admission, limit),
   };
 }
@@ -202,7 +207,7 @@ async function readBody(body: HttpBody, admission: Admission, limit: TimeLimit):
   if (request.headers.expect !== undefined) response.writeContinue();
   // node:http lets through what was announced; 0 stands for nothing announced.
   const received = new Body(admission, declaredBytesOf(request.headers) || Infinity);
-  await collect(request, limit, (chunk) => {
+  await collect(request, { limit, admission }, (chunk) => {
     if (received.size + chunk.length > bytesMax) {
       throw tooLarge(`has more than ${bytesMax} bytes`);
     }

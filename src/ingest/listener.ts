@@ -28,30 +28,18 @@ export interface Receiver {
   close(graceMs: number): Promise<void>;
 }
 
-export interface Listening {
-  readonly bound: BoundAddress;
-  /** Every open connection, also one that has not got through its handshake or first bytes. */
-  readonly connections: ReadonlySet<Socket>;
-}
-
 /** @throws ReceiverError `address_in_use`, `not_listening` */
 export async function listen(
   server: Server,
   endpoint: Endpoint,
-  station: Pick<Station, "log" | "transport">,
-  connectionsMax: number,
-): Promise<Listening> {
-  const { transport } = station;
-  // Beyond this a connection is closed as soon as it is accepted.
-  server.maxConnections = connectionsMax;
-  server.on("drop", () => {
-    const message = `closed a connection: ${connectionsMax} are open, which is the most`;
+  station: Pick<Station, "connections" | "log" | "transport">,
+): Promise<BoundAddress> {
+  const { connections, transport } = station;
+  // Before the server's own listener, which makes a session of it.
+  server.prependListener("connection", (socket: Socket) => {
+    if (!connections.open(socket)) return;
+    const message = `closed the quietest connection: ${connections.most} are open, which is the most`;
     station.log({ level: "warn", message, transport });
-  });
-  const connections = new Set<Socket>();
-  server.on("connection", (socket) => {
-    connections.add(socket);
-    socket.once("close", () => connections.delete(socket));
   });
   const { host, port } = endpoint;
   try {
@@ -70,7 +58,7 @@ export async function listen(
     station.log({ level: "error", message: "cannot accept a connection", transport, cause });
   });
   const { address, port: boundPort } = server.address() as AddressInfo;
-  return { bound: { address, port: boundPort }, connections };
+  return { address, port: boundPort };
 }
 
 function listenError(error: unknown, endpoint: Endpoint, transport: Transport): ReceiverError {

@@ -4,12 +4,14 @@ import type { TelemetryRequest } from "../audit/request.ts";
 import * as limits from "../limits.ts";
 import { type Authentication, openBearerTokens, openToAll } from "./authentication.ts";
 import { Budget } from "./budget.ts";
+import { Connections } from "./connections.ts";
 import type { IngestLogEntry, RequestEvent, Station, Transport } from "./exchange.ts";
 import { startGrpc } from "./grpc.ts";
 import { type HttpEndpoint, startHttp } from "./http.ts";
 import { transcodeJson } from "./json.ts";
 import type { BoundAddress, Endpoint, Receiver } from "./listener.ts";
 import { ReceiverError } from "./receiver-error.ts";
+import { Turns } from "./turns.ts";
 
 export type { Endpoint, HttpEndpoint, IngestLogEntry, RequestEvent };
 
@@ -22,6 +24,9 @@ interface IngestBounds {
   readonly headerTimeMsMax: number;
   readonly bodyTimeMsMax: number;
   readonly answerTimeMsMax: number;
+  readonly receivingMsMin: number;
+  readonly queueTimeMsMax: number;
+  readonly workSliceMs: number;
 }
 
 export interface ReceiverOptions extends Partial<IngestBounds> {
@@ -59,13 +64,14 @@ export async function startReceivers(
 ): Promise<Receivers> {
   const bounds = boundsOf(options);
   const budget = new Budget(bounds);
+  const turns = new Turns(bounds);
   const open: { grpc?: Receiver; http?: Receiver } = {};
   const closeAll = async (graceMs: number): Promise<void> => {
     const all = [open.grpc, open.http].filter((opened) => opened !== undefined);
     // Both at once: `graceMs` is for all of it.
     await Promise.all(all.map((opened) => opened.close(graceMs)));
   };
-  const opening = { options, bounds, budget, handler };
+  const opening = { options, bounds, budget, turns, handler };
   try {
     if (options.grpc !== undefined) open.grpc = await openReceiver("grpc", options.grpc, opening);
     if (options.http !== undefined) open.http = await openReceiver("http", options.http, opening);
@@ -85,6 +91,7 @@ interface Opening {
   readonly options: ReceiverOptions;
   readonly bounds: IngestBounds;
   readonly budget: Budget;
+  readonly turns: Turns;
   readonly handler: Handler;
 }
 
@@ -129,13 +136,15 @@ function openTokens(
 function stationOf(
   transport: Transport,
   endpoint: HttpEndpoint,
-  { options, bounds, budget, handler }: Opening,
+  { options, bounds, budget, turns, handler }: Opening,
   authentication: Authentication,
 ): Station {
   return {
     transport,
     authentication,
+    connections: new Connections(bounds.connectionsMax),
     budget,
+    turns,
     requestBytesMax: endpoint.requestBytesMax ?? bounds.requestBytesMax,
     bodyTimeMsMax: bounds.bodyTimeMsMax,
     answerTimeMsMax: bounds.answerTimeMsMax,
@@ -158,6 +167,9 @@ function boundsOf(options: ReceiverOptions): IngestBounds {
     headerTimeMsMax: options.headerTimeMsMax ?? limits.headerTimeMsMax,
     bodyTimeMsMax: options.bodyTimeMsMax ?? limits.bodyTimeMsMax,
     answerTimeMsMax: options.answerTimeMsMax ?? limits.answerTimeMsMax,
+    receivingMsMin: options.receivingMsMin ?? limits.receivingMsMin,
+    queueTimeMsMax: options.queueTimeMsMax ?? limits.queueTimeMsMax,
+    workSliceMs: options.workSliceMs ?? limits.workSliceMs,
   };
   // A compressed request holds both of its forms for a moment; less could never take the largest.
   if (bounds.inflightBytesMax < 2 * bounds.requestBytesMax) {

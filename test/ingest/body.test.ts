@@ -9,7 +9,7 @@ import { bodyAheadBytesMax } from "../../src/limits.ts";
 const MIB = 1024 * 1024;
 
 function budgetOf(inflightBytesMax: number): Budget {
-  return new Budget({ requestsMax: 10, inflightBytesMax });
+  return new Budget({ requestsMax: 10, inflightBytesMax, receivingMsMin: 0 });
 }
 
 function inChunks(bytes: Buffer, sizes: readonly number[]): Buffer[] {

@@ -4,6 +4,7 @@ import { connect as connectHttp2, constants } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { Connections } from "../../src/ingest/connections.ts";
 import type { IngestLogEntry } from "../../src/ingest/exchange.ts";
 import { listen } from "../../src/ingest/listener.ts";
 import { agentRequest } from "../support/agent-load.ts";
@@ -197,25 +198,74 @@ describe("time", () => {
 });
 
 describe("overload", () => {
-  test("too many connections: one more is closed at once", async () => {
+  test("too many connections: the quietest gives its place to a new one", async () => {
     const rig = await startRig({ connectionsMax: 3 });
     for (const port of [rig.httpPort, rig.grpcPort]) {
       const open = [await rawSocket(port), await rawSocket(port), await rawSocket(port)];
-      expect(await (await rawSocket(port)).closed).toBe("");
-      const dropped = { level: "warn", message: expect.stringContaining("3 are open") as string };
-      expect(rig.log.at(-1)).toMatchObject(dropped);
-      for (const { socket } of open) socket.destroy();
-      await Promise.all(open.map(({ closed }) => closed));
+      await rawSocket(port);
+      await open[0]!.closed;
+      const closed = { level: "warn", message: expect.stringContaining("3 are open") as string };
+      expect(rig.log.at(-1)).toMatchObject(closed);
+      expect(open.slice(1).map(({ socket }) => socket.destroyed)).toEqual([false, false]);
     }
-    await until(() => rig.receivers.inFlight().requests === 0);
+  });
+
+  test("a connection whose request is being recorded is not the quietest", async () => {
+    const rig = await startRig({ connectionsMax: 2 });
+    const slow = gate();
+    rig.handle = () => slow.opened;
+    const working = [
+      post(rig.httpPort, { body: spans }),
+      grpcClient(rig.grpcPort).export(spans),
+    ] as const;
+    await until(() => rig.requests.length === 2);
+    for (let count = 0; count < 5; count++) {
+      for (const port of [rig.httpPort, rig.grpcPort]) await rawSocket(port);
+    }
+    slow.open();
+    expect((await working[0]).status).toBe(200);
+    expect((await working[1]).code).toBe(0);
+  });
+
+  test("bodies that stand still give their place to those that move", async () => {
+    const bounds = { requestBytesMax: MIB, inflightBytesMax: 2 * MIB, receivingMsMin: 50 };
+    const rig = await startRig({ requestsMax: 4, ...bounds });
+    const held = await Promise.all(Array.from({ length: 4 }, () => rawSocket(rig.httpPort)));
+    for (const { socket } of held) socket.write(`${HEAD}content-length: 9\r\n\r\nx`);
+    await until(() => rig.receivers.inFlight().bytes === 4);
+    await new Promise((resolve) => setTimeout(resolve, 60));
     expect((await post(rig.httpPort, { body: spans })).status).toBe(200);
+    expect(await held[0]!.closed).toMatch(/^HTTP\/1\.1 503 .*retry-after: 1/s);
+    expect(rig.receivers.inFlight().requests).toBe(3);
+
+    // The same of bytes: these three stand still with all of the room.
+    const most = Buffer.alloc(600_000);
+    for (const { socket } of held.slice(1)) socket.destroy();
+    await until(() => rig.receivers.inFlight().requests === 0);
+    const stuffed = await Promise.all(Array.from({ length: 3 }, () => rawSocket(rig.httpPort)));
+    for (const { socket } of stuffed) {
+      socket.write(`${HEAD}content-length: 700000\r\n\r\n`);
+      socket.write(most);
+    }
+    await until(() => rig.receivers.inFlight().bytes === 3 * most.length);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    const big = agentRequest({ seed: 1, spans: 800, personalDataShare: 0 });
+    expect((await post(rig.httpPort, { body: big })).status).toBe(200);
+    expect(await stuffed[0]!.closed).toMatch(/^HTTP\/1\.1 503 /);
+    for (const { socket } of stuffed) socket.destroy();
+    await idle(rig);
+    expect(rig.receivers.inFlight().bytes).toBe(0);
   });
 
   test("a connection that cannot be accepted is told, and does not end the process", async () => {
     const server = createServer();
     const log: IngestLogEntry[] = [];
-    const station = { transport: "grpc", log: (entry: IngestLogEntry) => log.push(entry) } as const;
-    await listen(server, { host: "127.0.0.1", port: 0 }, station, 1);
+    const station = {
+      transport: "grpc",
+      connections: new Connections(1),
+      log: (entry: IngestLogEntry) => log.push(entry),
+    } as const;
+    await listen(server, { host: "127.0.0.1", port: 0 }, station);
     const cause = Object.assign(new Error("accept ENFILE"), { code: "ENFILE" });
     server.emit("error", cause);
     const message = "cannot accept a connection";

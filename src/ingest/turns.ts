@@ -1,0 +1,159 @@
+/**
+ * Whose request is worked on next. What comes after the body (inflating, checking, mapping,
+ * redacting) occupies the thread, so bodies that are complete wait here for their turn: senders by
+ * how little they have had so far (start-time fair queueing, Goyal et al. 1996, with the time that
+ * a turn took as its cost), so that one that sends much cannot starve those that send little.
+ *
+ * Work stops every few milliseconds for the network: what cannot be done in time must be seen and
+ * refused, which is cheap, and not wait unseen in the kernel's buffers.
+ */
+import { Refusal } from "./refusal.ts";
+
+export interface TurnBounds {
+  /** A request that waited this long is refused. */
+  readonly queueTimeMsMax: number;
+  /** Work between two looks at the network. */
+  readonly workSliceMs: number;
+}
+
+/** One connection, as far as fairness goes. */
+export interface Sender {
+  /** Virtual time, in milliseconds of work, until which it has had its share. */
+  served: number;
+}
+
+/** To be ended when the thread is free again. */
+export interface Turn {
+  end(): void;
+}
+
+interface Waiting {
+  readonly sender: Sender;
+  readonly sinceMs: number;
+  readonly begin: (turn: Turn) => void;
+  readonly refuse: (refusal: Refusal) => void;
+}
+
+export class Turns {
+  readonly #bounds: TurnBounds;
+  readonly #now: () => number;
+  /** In the order of their arrival. */
+  readonly #waiting = new Set<Waiting>();
+  /** Where the turn that began last stands in virtual time. */
+  #virtualMs = 0;
+  #isBusy = false;
+  /** Work since the last look at the network. */
+  #spentMs = 0;
+  #willLook = false;
+  #expiry: NodeJS.Timeout | undefined;
+
+  constructor(bounds: TurnBounds, now: () => number = () => performance.now()) {
+    this.#bounds = bounds;
+    this.#now = now;
+  }
+
+  /** Requests that wait for their turn. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Before anything of a request is read: others wait already for half of the time that is
+   * allowed, and this sender has had its share.
+   *
+   * @throws Refusal `overloaded`
+   */
+  check(sender: Sender): void {
+    const [oldest] = this.#waiting;
+    if (oldest === undefined || sender.served <= this.#virtualMs) return;
+    if (this.#now() - oldest.sinceMs > this.#bounds.queueTimeMsMax / 2) throw this.#tooMuch();
+  }
+
+  /** @throws Refusal `overloaded` where the turn does not come in time. */
+  take(sender: Sender): Promise<Turn> {
+    if (this.#waiting.size === 0 && this.#isFree) return Promise.resolve(this.#begin(sender));
+    return new Promise((begin, refuse) => {
+      this.#waiting.add({ sender, sinceMs: this.#now(), begin, refuse });
+      this.#watchExpiry();
+      this.#lookSoon();
+    });
+  }
+
+  get #isFree(): boolean {
+    return !this.#isBusy && this.#spentMs < this.#bounds.workSliceMs;
+  }
+
+  #begin(sender: Sender): Turn {
+    const startedMs = this.#now();
+    this.#isBusy = true;
+    this.#virtualMs = Math.max(this.#virtualMs, sender.served);
+    const start = this.#virtualMs;
+    return {
+      end: () => {
+        const tookMs = this.#now() - startedMs;
+        sender.served = start + tookMs;
+        this.#spentMs += tookMs;
+        this.#isBusy = false;
+        this.#lookSoon();
+        this.#next();
+      },
+    };
+  }
+
+  /** Gives the thread to whoever had least, if there is time. */
+  #next(): void {
+    if (!this.#isFree) return;
+    this.#expire();
+    let least: Waiting | undefined;
+    let leastMs = Infinity;
+    for (const one of this.#waiting) {
+      const ms = Math.max(one.sender.served, this.#virtualMs);
+      if (ms >= leastMs) continue;
+      least = one;
+      leastMs = ms;
+    }
+    if (least === undefined) return;
+    this.#waiting.delete(least);
+    least.begin(this.#begin(least.sender));
+  }
+
+  /** After the network had its turn. */
+  #lookSoon(): void {
+    if (this.#willLook) return;
+    this.#willLook = true;
+    setImmediate(() => {
+      this.#willLook = false;
+      this.#spentMs = 0;
+      this.#next();
+    });
+  }
+
+  /** The oldest first; a timer, because a turn can wait for other threads. */
+  #watchExpiry(): void {
+    const [oldest] = this.#waiting;
+    if (oldest === undefined || this.#expiry !== undefined) return;
+    const left = oldest.sinceMs + this.#bounds.queueTimeMsMax - this.#now();
+    this.#expiry = setTimeout(
+      () => {
+        this.#expiry = undefined;
+        this.#expire();
+        this.#watchExpiry();
+      },
+      Math.max(1, left),
+    ).unref();
+  }
+
+  #expire(): void {
+    const before = this.#now() - this.#bounds.queueTimeMsMax;
+    for (const one of this.#waiting) {
+      if (one.sinceMs > before) return;
+      this.#waiting.delete(one);
+      one.refuse(this.#tooMuch());
+    }
+  }
+
+  #tooMuch(): Refusal {
+    const held = new Error(`${this.#waiting.size} requests wait for their turn`);
+    return new Refusal("overloaded", "more comes than can be recorded: send it again", held);
+  }
+}

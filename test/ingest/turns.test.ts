@@ -1,0 +1,93 @@
+/** Whose turn it is: fair among senders, bounded in time, with looks at the network between. */
+import { expect, test } from "vitest";
+import { Refusal } from "../../src/ingest/refusal.ts";
+import { type Sender, Turns } from "../../src/ingest/turns.ts";
+
+/** A clock that only work moves. */
+class Work {
+  ms = 0;
+  readonly turns = new Turns({ queueTimeMsMax: 1_000, workSliceMs: 5 }, () => this.ms);
+  /** Who was worked for, in order. */
+  readonly order: string[] = [];
+  readonly refused: string[] = [];
+
+  /** One request that occupies the thread for `ms`. */
+  async send(name: string, sender: Sender, ms: number): Promise<void> {
+    try {
+      const turn = await this.turns.take(sender);
+      this.ms += ms;
+      this.order.push(name);
+      turn.end();
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.code !== "overloaded") throw error;
+      this.refused.push(name);
+    }
+  }
+}
+
+const sender = (): Sender => ({ served: 0 });
+
+test("a sender of little is not behind the queue of one that sends much", async () => {
+  const work = new Work();
+  const greedy = sender();
+  const sent = Array.from({ length: 20 }, (_, at) => work.send(`greedy ${at}`, greedy, 20));
+  await new Promise((resolve) => setImmediate(resolve));
+  const done = work.order.length;
+  sent.push(work.send("small", sender(), 1));
+  await Promise.all(sent);
+  expect(work.order).toHaveLength(21);
+  expect(work.order.indexOf("small")).toBeLessThanOrEqual(done + 1);
+});
+
+test("64 connections of one cannot starve four of others", async () => {
+  const work = new Work();
+  const connections = Array.from({ length: 64 }, sender);
+  const small = Array.from({ length: 4 }, sender);
+  const all = connections.flatMap((one, at) => [
+    work.send(`greedy ${at}`, one, 5),
+    work.send(`greedy ${at}`, one, 5),
+  ]);
+  // Each has had a turn when the small ones come.
+  while (work.order.length < 64) await new Promise((resolve) => setImmediate(resolve));
+  all.push(...small.map((one, at) => work.send(`small ${at}`, one, 1)));
+  await Promise.all(all);
+  const next = work.order.slice(64, 64 + 8).filter((name) => name.startsWith("small"));
+  expect(next).toHaveLength(4);
+  expect(work.refused).toEqual([]);
+});
+
+test("what waits too long is refused, and only what had its share is refused at the door", async () => {
+  const work = new Work();
+  const greedy = sender();
+  const sent = Array.from({ length: 6 }, (_, at) => work.send(`${at}`, greedy, 300));
+  while (work.ms < 600) await new Promise((resolve) => setImmediate(resolve));
+  // The queue has stood for 600 ms of the 1,000 that are allowed.
+  expect(() => work.turns.check(greedy)).toThrow(expect.objectContaining({ code: "overloaded" }));
+  expect(() => work.turns.check(sender())).not.toThrow();
+  await Promise.all(sent);
+  expect(work.order).toEqual(["0", "1", "2", "3"]);
+  expect(work.refused).toEqual(["4", "5"]);
+  expect(work.turns.waiting).toBe(0);
+});
+
+test("the network is looked at between slices of work", async () => {
+  const work = new Work();
+  const doneAtLook: number[] = [];
+  const all = Array.from({ length: 12 }, () => work.send("x", sender(), 2));
+  while (work.order.length < 12) {
+    await new Promise((resolve) => setImmediate(resolve));
+    doneAtLook.push(work.order.length);
+  }
+  await Promise.all(all);
+  // Three times 2 ms are over 5 ms.
+  expect(doneAtLook.every((done, at) => done - (doneAtLook[at - 1] ?? 0) <= 6)).toBe(true);
+  expect(doneAtLook.length).toBeGreaterThan(1);
+});
+
+test("a turn that waits for other threads does not keep others for ever", async () => {
+  const turns = new Turns({ queueTimeMsMax: 20, workSliceMs: 5 });
+  const held = await turns.take(sender());
+  await expect(turns.take(sender())).rejects.toMatchObject({ code: "overloaded" });
+  held.end();
+  (await turns.take(sender())).end();
+});
