@@ -16,3 +16,62 @@ export function fromHex(text: string, byteCount?: number): Uint8Array {
   }
   return new Uint8Array(Buffer.from(text, "hex"));
 }
+
+const DIGITS = Buffer.from("0123456789abcdef", "latin1");
+const HIGH = Uint8Array.from({ length: 256 }, (_, byte) => DIGITS[byte >> 4]!);
+const LOW = Uint8Array.from({ length: 256 }, (_, byte) => DIGITS[byte & 15]!);
+
+/** Writes `bytes[start, start + count)` as text to `target` at `at`: for many short values. */
+// oxlint-disable-next-line max-params -- two places in bytes, on the hot path
+export function writeHex(
+  target: Uint8Array,
+  at: number,
+  bytes: Uint8Array,
+  start: number,
+  count: number,
+): void {
+  let to = at;
+  for (let from = start; from < start + count; from++) {
+    const byte = bytes[from]!;
+    target[to] = HIGH[byte]!;
+    target[to + 1] = LOW[byte]!;
+    to += 2;
+  }
+}
+
+/** True where the text at `at` is that of `bytes`, or of `bytes[from, from + count)`. */
+// oxlint-disable-next-line max-params -- two places in bytes, on the hot path
+export function holdsHex(
+  text: Uint8Array,
+  at: number,
+  bytes: Uint8Array,
+  from: number = 0,
+  count: number = bytes.length,
+): boolean {
+  let place = at;
+  for (let next = from; next < from + count; next++) {
+    const byte = bytes[next]!;
+    if (text[place] !== HIGH[byte] || text[place + 1] !== LOW[byte]) return false;
+    place += 2;
+  }
+  return true;
+}
+
+const VALUE = new Uint8Array(256);
+for (const [value, digit] of DIGITS.entries()) VALUE[digit] = value;
+
+/** Writes the `count` bytes whose text stands at `at`; the digits are known to be such. */
+// oxlint-disable-next-line max-params -- two places in bytes, on the hot path
+export function readHex(
+  text: Uint8Array,
+  at: number,
+  target: Uint8Array,
+  to: number,
+  count: number,
+): void {
+  let place = at;
+  for (let next = to; next < to + count; next++) {
+    target[next] = VALUE[text[place]!]! * 16 + VALUE[text[place + 1]!]!;
+    place += 2;
+  }
+}

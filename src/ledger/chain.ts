@@ -2,7 +2,7 @@
  * What binds records to their chain and to their place: the chain's own key, its genesis value, the
  * MAC of each record and the entry that the log's tree holds for it.
  */
-import { hash, hkdfSync } from "node:crypto";
+import { hkdfSync } from "node:crypto";
 
 import type { ChainName } from "../audit/prepared-batch.ts";
 import { toHex } from "../bytes/hex.ts";
@@ -62,42 +62,6 @@ export function bodyDigest(body: Uint8Array): Uint8Array {
 /** MAC over the exact bytes of a head. */
 export function recordMac(chainKey: Uint8Array, head: Uint8Array | string): Uint8Array {
   return hmacSha256(chainKey, PREFIX.record, head);
-}
-
-const blockBytes = 64;
-const recordPrefix = Buffer.from(PREFIX.record, "latin1");
-/** Heads are a few hundred bytes; longer ones take the general way. */
-const headBytesUsual = 2048;
-const macInput = Buffer.alloc(blockBytes + recordPrefix.length + headBytesUsual);
-/** Views of the input by length: making one costs as much as hashing a short text. */
-const macViews: (Buffer | undefined)[] = [];
-
-/**
- * `recordMac` for many heads of one chain: the padded keys of HMAC (RFC 2104) are made once, and
- * each MAC is two one-shot hashes, half the cost of an Hmac object. Returns a latin1 string of 32
- * characters, which is the cheapest form to write or compare.
- */
-export function createRecordMac(chainKey: Uint8Array): (head: Uint8Array) => string {
-  const inner = Buffer.alloc(blockBytes + recordPrefix.length, 0x36);
-  const outer = Buffer.alloc(blockBytes + digestBytes, 0x5c);
-  const key = chainKey.length > blockBytes ? sha256(chainKey) : chainKey;
-  for (const [at, byte] of key.entries()) {
-    inner[at]! ^= byte;
-    outer[at]! ^= byte;
-  }
-  inner.set(recordPrefix, blockBytes);
-  return (head) => {
-    const length = inner.length + head.length;
-    const message = head.length > headBytesUsual ? Buffer.alloc(length) : viewOf(length);
-    message.set(inner, 0);
-    message.set(head, inner.length);
-    outer.write(hash("sha256", message, "binary"), blockBytes, digestBytes, "latin1");
-    return hash("sha256", outer, "binary");
-  };
-}
-
-function viewOf(length: number): Buffer {
-  return (macViews[length] ??= macInput.subarray(0, length));
 }
 
 const entryPrefix = Buffer.from(PREFIX.entry, "latin1");

@@ -6,7 +6,6 @@
 import { join } from "node:path";
 
 import { keyName } from "./chain.ts";
-import { tipOf } from "./chains.ts";
 import { signCheckpoint } from "./checkpoint.ts";
 import { sha256Hex } from "./digest.ts";
 import type { Files } from "./files.ts";
@@ -138,11 +137,7 @@ export class Checkpointer {
       windowEnd: window.end,
       block: block === null ? null : { size: block.size, digest: block.digest },
       edge: tree.serialise(),
-      tips: [...memory.chains.tips()].map((chain) => ({
-        namespace: chain.namespace,
-        tenant: chain.tenant,
-        tip: tipOf(chain),
-      })),
+      chains: memory.chains.pack(),
       windowEntries: window.copy(windowStart),
     };
     const { epoch } = memory.counters;

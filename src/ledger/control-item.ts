@@ -8,7 +8,7 @@ import type { ControlItem } from "./group.ts";
 import type { LedgerMemory } from "./memory.ts";
 import { reasonOf } from "./ledger-error.ts";
 import type { StateReference } from "./state.ts";
-import type { RecordSource } from "./group-writer.ts";
+import type { RecordSource } from "./head-pen.ts";
 import { sha256Hex } from "./digest.ts";
 
 export interface ControlSource {
@@ -117,7 +117,7 @@ export function sealItem(
   const { counters, chains } = source.memory;
   const members = (): ControlMembers["seal"] => ({
     action_count: counters.actionCount,
-    chain_count: [...chains.tips()].length,
+    chain_count: chains.durableCount,
     drop_count: counters.dropCount,
     gap_count: counters.gapCount,
     number: counters.sealCount + 1,

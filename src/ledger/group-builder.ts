@@ -37,13 +37,13 @@ export class GroupBuilder {
     this.#memory = memory;
     this.#keys = keys;
     this.chainsMax = chainsMax;
-    this.writer = new GroupWriter(memory.writer);
+    this.writer = new GroupWriter(memory.chains);
     this.#pending = memory.window.another(1024);
   }
 
   useKeys(keys: KeyRing): void {
     this.#keys = keys;
-    this.#memory.chains.dropPens();
+    this.#memory.chains.dropKeys();
   }
 
   /** Why the request cannot be part of the log, or undefined. */
@@ -102,7 +102,8 @@ export class GroupBuilder {
     for (const item of items) if (item.type === "control") item.source = item.makeSource();
     const count = items.reduce((sum, item) => sum + itemCount(item), 0);
     const bytes = items.reduce((sum, item) => sum + itemBytes(item), 0);
-    const frame = { group: group.first, time: group.time, keyName: keyName(epoch, epochKey) };
+    const { writer } = this.#memory;
+    const frame = { group: group.first, time, keyName: keyName(epoch, epochKey), writer };
     this.writer.begin(frame, count, bytes);
     // Actions and control records count alike in the log, but only actions are in the window.
     const earlier: EarlierMacs = { durable: macs, recordOf: [] };
@@ -163,8 +164,8 @@ export class GroupBuilder {
   apply(group: Group): void {
     const { chains, counters, tree, window } = this.#memory;
     const { writer } = this;
-    chains.apply();
-    tree.append(writer.leaves, writer.entries, writer.count);
+    chains.apply(writer.macs);
+    tree.append(writer.entries, writer.count);
     if (writer.count > 0) {
       counters.lastTime = group.time;
       counters.tip = writer.macs.toString(

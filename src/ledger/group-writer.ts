@@ -1,36 +1,18 @@
 /**
- * Turns the records of one group into the bytes of their lines and the hashes of their leaves. The
- * hot path of the ledger: per record one head text, one MAC, one entry and one leaf hash; bodies are
- * copied as they are. What it writes is what `chain.ts` would encode, only without objects.
+ * Turns the records of one group into the bytes of their lines and the entries of the tree. The hot
+ * path of the ledger: per record one head, one MAC and one entry hash; bodies are copied as they
+ * are. What it writes is what `chain.ts` would encode, only without objects.
  */
-import { hash } from "node:crypto";
-
-import { digestBytes, recordIdBytes } from "../audit/prepared-batch.ts";
+import { digestBytes } from "../audit/prepared-batch.ts";
+import { writeHex } from "../bytes/hex.ts";
 import { groupLinesBytesMax, lineFrameBytesMax } from "../limits.ts";
-import type { Chain, ChainPen } from "./chains.ts";
-import { PREFIX } from "./digest.ts";
+import type { Chain, Chains } from "./chains.ts";
+import type { GroupFrame, HeadPen, HeadPlace, RecordSource } from "./head-pen.ts";
 
-/** Prepared records of one kind, packed; see `PreparedBatch`. */
-export interface RecordSource {
-  readonly kind: string;
-  readonly ids: Buffer;
-  readonly digests: Buffer;
-  readonly bodies: Buffer;
-  readonly bodyEnds: Uint32Array;
-}
-
-/** What all heads of a group share. */
-export interface GroupFrame {
-  /** Index of the group's first record. */
-  readonly group: number;
-  readonly time: bigint;
-  readonly keyName: string;
-}
-
-const LINE_START = '{"head":';
-const LINE_END = 0x7d;
-const LINE_FEED = 0x0a;
-const entryPrefixBytes = PREFIX.entry.length;
+const LINE_START = Buffer.from('{"head":', "latin1");
+const MAC_START = Buffer.from(',"mac":"', "latin1");
+const BODY_START = Buffer.from('","body":', "latin1");
+const LINE_END = Buffer.from("}\n", "latin1");
 const bufferBytesKept = 32 * 1024 * 1024;
 
 export class GroupWriter {
@@ -40,20 +22,15 @@ export class GroupWriter {
   count = 0;
   /** 32 bytes per record each. */
   entries: Buffer = Buffer.alloc(0);
-  leaves: Buffer = Buffer.alloc(0);
   macs: Buffer = Buffer.alloc(0);
-  readonly #writerText: string;
-  #groupText = "";
-  #keyText = "";
-  #timeText = "";
-  #group = 0;
-  readonly #entryInput = Buffer.alloc(entryPrefixBytes + lineFrameBytesMax + digestBytes);
-  readonly #leafInput = Buffer.alloc(1 + digestBytes);
+  readonly #chains: Chains;
+  readonly #place: HeadPlace;
 
-  /** `writer`: the ledger's instance as hexadecimal. */
-  constructor(writer: string) {
-    this.#writerText = `","version":1,"writer":"${writer}"}`;
-    this.#entryInput.write(PREFIX.entry, 0, "latin1");
+  constructor(chains: Chains) {
+    this.#chains = chains;
+    const frame = { group: 0, time: 0n, keyName: "", writer: "" };
+    const tips = this.macs;
+    this.#place = { frame, index: 0, sequence: 0, tips, tipAt: 0, conflictOf: undefined };
   }
 
   /** Begins a group of at most `count` records with bodies of at most `bodyBytes` in all. */
@@ -61,10 +38,7 @@ export class GroupWriter {
     this.#reserve(bodyBytes + count * lineFrameBytesMax, count);
     this.length = 0;
     this.count = 0;
-    this.#group = frame.group;
-    this.#groupText = `"group":${frame.group},"id":"`;
-    this.#keyText = `,"key":"${frame.keyName}","kind":"`;
-    this.#timeText = String(frame.time) + this.#writerText;
+    this.#place.frame = frame;
   }
 
   /** True where a group of that size can be written at all. */
@@ -73,55 +47,34 @@ export class GroupWriter {
   }
 
   /** Writes record `position` of `source` as the chain's next; `conflictOf` as hexadecimal. */
-  add(chain: Chain, pen: ChainPen, record: SourcePosition): void {
+  add(chain: Chain, pen: HeadPen, record: SourcePosition): void {
     const { lines } = this;
-    const headStart = this.length + LINE_START.length;
-    const text = LINE_START + this.#headText(chain, pen, record);
-    const headEnd = this.length + lines.write(text, this.length, "latin1");
-    const head = lines.subarray(headStart, headEnd);
-    const mac = pen.mac(head);
+    const { source, position } = record;
     const macAt = this.count * digestBytes;
-    this.macs.write(mac, macAt, "latin1");
-    const macText = this.macs.toString("hex", macAt, macAt + digestBytes);
-    this.#hashLeaf(head, mac);
-    let at = headEnd + lines.write(`,"mac":"${macText}","body":`, headEnd, "latin1");
-    const { bodies, bodyEnds } = record.source;
-    const { position } = record;
-    const bodyStart = position === 0 ? 0 : bodyEnds[position - 1]!;
-    at += bodies.copy(lines, at, bodyStart, bodyEnds[position]);
-    lines[at] = LINE_END;
-    lines[at + 1] = LINE_FEED;
-    this.length = at + 2;
-    this.count++;
+    pen.write(source, position, this.#placeOf(chain, record.conflictOf));
+    pen.mac(this.macs, macAt);
+    pen.entry(this.entries, macAt);
+    let at = copyBytes(lines, this.length, LINE_START);
+    at = pen.copyTo(lines, at);
+    at = copyBytes(lines, at, MAC_START);
+    writeHex(lines, at, this.macs, macAt, digestBytes);
+    at = copyBytes(lines, at + 2 * digestBytes, BODY_START);
+    const bodyStart = position === 0 ? 0 : source.bodyEnds[position - 1]!;
+    at += source.bodies.copy(lines, at, bodyStart, source.bodyEnds[position]);
+    this.length = copyBytes(lines, at, LINE_END);
     chain.draftSequence++;
-    chain.draftMac = macText;
+    chain.draftAt = this.count++;
   }
 
-  /** RFC 8785 order of the members, as `encodeHead` writes them. */
-  #headText(chain: Chain, pen: ChainPen, record: SourcePosition): string {
-    const { source, position, conflictOf } = record;
-    const digestAt = position * digestBytes;
-    const idAt = position * recordIdBytes;
-    const digest = source.digests.toString("hex", digestAt, digestAt + digestBytes);
-    const id = source.ids.toString("hex", idAt, idAt + recordIdBytes);
-    const conflict = conflictOf === undefined ? "" : `"conflict_of":"${conflictOf}",`;
-    return (
-      `{"body_digest":"${digest}",${conflict}${this.#groupText}${id}","index":` +
-      `${this.#group + this.count}${this.#keyText}${source.kind}${pen.namespaceText}` +
-      `${chain.draftMac}","sequence":${chain.draftSequence + 1}${pen.tenantText}${this.#timeText}`
-    );
-  }
-
-  #hashLeaf(head: Buffer, mac: string): void {
-    const input = this.#entryInput;
-    head.copy(input, entryPrefixBytes);
-    const end = entryPrefixBytes + head.length;
-    input.write(mac, end, "latin1");
-    const entry = hash("sha256", input.subarray(0, end + digestBytes), "binary");
-    this.#leafInput.write(entry, 1, "latin1");
-    const at = this.count * digestBytes;
-    this.entries.write(entry, at, "latin1");
-    this.leaves.write(hash("sha256", this.#leafInput, "binary"), at, "latin1");
+  #placeOf(chain: Chain, conflictOf: string | undefined): HeadPlace {
+    const place = this.#place;
+    const isFirstOfGroup = chain.draftAt < 0;
+    place.index = place.frame.group + this.count;
+    place.sequence = chain.draftSequence + 1;
+    place.tips = isFirstOfGroup ? this.#chains.macs : this.macs;
+    place.tipAt = (isFirstOfGroup ? chain.slot : chain.draftAt) * digestBytes;
+    place.conflictOf = conflictOf;
+    return place;
   }
 
   /** The line bytes of the group, a view. */
@@ -134,7 +87,6 @@ export class GroupWriter {
     if (bytes > this.lines.length || oversized) this.lines = Buffer.allocUnsafe(roundUp(bytes));
     if (count * digestBytes > this.entries.length) {
       this.entries = Buffer.allocUnsafe(roundUp(count * digestBytes));
-      this.leaves = Buffer.allocUnsafe(roundUp(count * digestBytes));
       this.macs = Buffer.allocUnsafe(roundUp(count * digestBytes));
     }
   }
@@ -148,4 +100,10 @@ export interface SourcePosition {
 
 function roundUp(bytes: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(bytes, 4096)));
+}
+
+/** A few bytes: a call of `copy` or `set` costs more. Answers where they end. */
+function copyBytes(target: Uint8Array, at: number, bytes: Uint8Array): number {
+  for (let byte = 0; byte < bytes.length; byte++) target[at + byte] = bytes[byte]!;
+  return at + bytes.length;
 }

@@ -6,7 +6,7 @@ import { recordIdBytes, type ChainName, type PreparedBatch } from "../audit/prep
 import type { Chain } from "./chains.ts";
 import type { ControlKind } from "./control.ts";
 import type { StagedEntry } from "./follower.ts";
-import type { RecordSource } from "./group-writer.ts";
+import type { RecordSource } from "./head-pen.ts";
 
 export interface AppendResult {
   /** Indexes of the appended records: `[first, end)`. */

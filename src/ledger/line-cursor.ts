@@ -1,6 +1,6 @@
 /**
  * Reads the fixed template of a line part by part: the text before a value, byte for byte, then the
- * value by its own rule. Bytes are looked at one by one and nothing is made but the values.
+ * value by its own rule. Bytes are looked at one by one and nothing is made of them but numbers.
  */
 import { chainNameCharsMax } from "../limits.ts";
 import { FormatError, type FormatErrorCode } from "./format-error.ts";
@@ -24,8 +24,6 @@ const integerDigitsMax = 16;
 const epochDigitsMax = 15;
 const timeDigitsMax = 20;
 const kindCharsMax = 32;
-/** Enough for the longest head and MAC, whatever the body. */
-const templateBytesMax = 1024;
 
 /** Bytes by class: bits for hexadecimal digits, letters of a kind, characters of a chain's name. */
 const HEX = 1;
@@ -38,21 +36,19 @@ for (const byte of Buffer.from("abcdefghijklmnopqrstuvwxyz_")) CLASS[byte]! |= K
 for (let byte = SPACE; byte < 0x7f; byte++) CLASS[byte]! |= NAME;
 for (const byte of Buffer.from('"\\')) CLASS[byte]! &= ~NAME;
 
+/** Answers where values begin, and numbers. */
 export class LineCursor {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Uint8Array = new Uint8Array(0);
   #start = 0;
   #end = 0;
-  #text = "";
   /** Place of the next byte in the bytes. */
   at = 0;
 
-  begin(bytes: Buffer, start: number, end: number): void {
+  begin(bytes: Uint8Array, start: number, end: number): void {
     this.#bytes = bytes;
     this.#start = start;
     this.#end = end;
     this.at = start;
-    // One string for all values: a slice of it costs a tenth of one of the bytes.
-    this.#text = bytes.toString("latin1", start, Math.min(end, start + templateBytesMax));
   }
 
   /** True where the part's text stands here; moves nothing. */
@@ -66,64 +62,57 @@ export class LineCursor {
     return true;
   }
 
-  expect(wanted: Part): void {
+  /** Answers where the value begins. */
+  expect(wanted: Part): number {
     if (!this.sees(wanted)) throw this.#mismatch(wanted);
-    this.at += wanted.before.length;
+    return (this.at += wanted.before.length);
   }
 
   /** Lower-case hexadecimal of `digits` digits. */
-  hex(wanted: Part, digits: number): string {
-    this.expect(wanted);
-    const start = this.at;
+  hex(wanted: Part, digits: number): number {
+    const start = this.expect(wanted);
     if (this.#while(HEX, digits) < digits) throw this.#mismatch(wanted);
-    return this.#textFrom(start);
+    return start;
   }
 
   /** A decimal number below 2^53. */
   integer(wanted: Part): number {
-    this.expect(wanted);
-    const start = this.at;
+    const start = this.expect(wanted);
     this.#digits(wanted, integerDigitsMax);
-    // Beyond 2^53 the sum is rounded, but stays beyond.
-    let value = 0;
-    for (let at = start; at < this.at; at++) value = value * 10 + (this.#bytes[at]! - ZERO);
+    const value = this.#number(start, this.at);
     if (Number.isSafeInteger(value)) return value;
     throw new FormatError("bad_head", `${wanted.name} is not below 2^53`);
   }
 
-  time(wanted: Part): string {
-    this.expect(wanted);
-    const start = this.at;
+  time(wanted: Part): number {
+    const start = this.expect(wanted);
     this.#digits(wanted, timeDigitsMax);
-    return this.#textFrom(start);
+    return start;
   }
 
   /** `<epoch>:<8 hex digits>`. */
-  keyName(wanted: Part): string {
-    this.expect(wanted);
-    const start = this.at;
+  keyName(wanted: Part): number {
+    const start = this.expect(wanted);
     this.#digits(wanted, epochDigitsMax);
     const isEpoch = this.#bytes[start] !== ZERO && this.at < this.#end;
     if (!isEpoch || this.#bytes[this.at++] !== COLON) throw this.#mismatch(wanted);
     if (this.#while(HEX, keyCheckDigits) < keyCheckDigits) throw this.#mismatch(wanted);
-    return this.#textFrom(start);
+    return start;
   }
 
-  kind(wanted: Part): string {
-    this.expect(wanted);
-    const start = this.at;
+  kind(wanted: Part): number {
+    const start = this.expect(wanted);
     if (this.#while(KIND, kindCharsMax) === 0) throw this.#mismatch(wanted);
-    return this.#textFrom(start);
+    return start;
   }
 
   /** Neither begins nor ends with a space. */
-  chainName(wanted: Part): string {
-    this.expect(wanted);
-    const start = this.at;
+  chainName(wanted: Part): number {
+    const start = this.expect(wanted);
     const isEmpty = this.#while(NAME, chainNameCharsMax) === 0;
     const isPadded = this.#bytes[start] === SPACE || this.#bytes[this.at - 1] === SPACE;
     if (isEmpty || isPadded) throw this.#mismatch(wanted);
-    return this.#textFrom(start);
+    return start;
   }
 
   /** Passes up to `countMax` bytes of a class; answers how many. */
@@ -149,8 +138,11 @@ export class LineCursor {
     this.at = at;
   }
 
-  #textFrom(start: number): string {
-    return this.#text.slice(start - this.#start, this.at - this.#start);
+  /** Of digits. Beyond 2^53 the sum is rounded, but stays beyond. */
+  #number(start: number, end: number): number {
+    let value = 0;
+    for (let at = start; at < end; at++) value = value * 10 + (this.#bytes[at]! - ZERO);
+    return value;
   }
 
   #mismatch({ name, code }: Part): FormatError {

@@ -78,7 +78,7 @@ export function parseLine(bytes: Uint8Array): ParsedLine {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const line = scanLine(buffer, 0, buffer.length);
   const { conflictOf, bodyStart, bodyEnd } = line;
-  if (!isCanonicalBody(buffer, line)) {
+  if (!line.isCanonicalBody) {
     throw new FormatError("bad_body", "the body is not a canonical JSON object");
   }
   return {
@@ -103,34 +103,6 @@ export function parseLine(bytes: Uint8Array): ParsedLine {
   };
 }
 
-/** A line as bounds and hexadecimal text: what the verifier needs, without copies. */
-export interface ScannedLine {
-  readonly headStart: number;
-  readonly headEnd: number;
-  /** -1 where there is no body. */
-  readonly bodyStart: number;
-  readonly bodyEnd: number;
-  readonly mac: string;
-  readonly bodyDigest: string;
-  readonly conflictOf: string | undefined;
-  readonly group: number;
-  readonly id: string;
-  readonly index: number;
-  readonly key: string;
-  readonly kind: string;
-  readonly namespace: string;
-  readonly previousMac: string;
-  readonly sequence: number;
-  readonly tenant: string;
-  readonly time: string;
-  readonly writer: string;
-}
-
-export function isCanonicalBody(bytes: Buffer, line: ScannedLine): boolean {
-  if (line.bodyStart < 0) return true;
-  return isCanonicalObject(bytes, { start: line.bodyStart, end: line.bodyEnd }, bodyDepthMax);
-}
-
 /** The template; each part is the fixed text before a value. */
 const PART = {
   bodyDigest: part("body_digest", `${LINE_START}{"body_digest":"`),
@@ -153,40 +125,158 @@ const PART = {
 const CLOSE = 0x7d;
 const OPEN = 0x7b;
 const macDigits = 2 * digestBytes;
+const idDigits = 2 * recordIdBytes;
+const writerDigits = 2 * instanceBytes;
 const cursor = new LineCursor();
 
 /**
- * Matches head, MAC and the frame of the body in `bytes[start, end)`; the body itself is not looked
- * at. First parse of bytes that anybody may have written.
- *
- * @throws FormatError naming the first member that does not fit.
+ * A line as places in its bytes: what a reader needs, without copies. Texts are made where they are
+ * asked for; all of it holds as long as the bytes do.
  */
-export function scanLine(bytes: Buffer, start: number, end: number): ScannedLine {
-  if (end - start > lineBytesMax) {
-    throw new FormatError("bad_line", `line of ${end - start} bytes, at most ${lineBytesMax}`);
+export class ScannedLine {
+  bytes: Buffer = Buffer.alloc(0);
+  headStart = 0;
+  headEnd = 0;
+  /** -1 where there is no body. */
+  bodyStart = 0;
+  bodyEnd = 0;
+  group = 0;
+  index = 0;
+  sequence = 0;
+  bodyDigestAt = 0;
+  /** -1 where there is none. */
+  conflictOfAt = 0;
+  idAt = 0;
+  keyAt = 0;
+  keyEnd = 0;
+  kindAt = 0;
+  kindEnd = 0;
+  namespaceAt = 0;
+  namespaceEnd = 0;
+  previousMacAt = 0;
+  tenantAt = 0;
+  tenantEnd = 0;
+  timeAt = 0;
+  timeEnd = 0;
+  writerAt = 0;
+  macAt = 0;
+
+  /**
+   * Matches head, MAC and the frame of the body in `bytes[start, end)`; the body itself is not
+   * looked at. First parse of bytes that anybody may have written.
+   *
+   * @throws FormatError naming the first member that does not fit.
+   */
+  scan(bytes: Buffer, start: number, end: number): this {
+    if (end - start > lineBytesMax) {
+      throw new FormatError("bad_line", `line of ${end - start} bytes, at most ${lineBytesMax}`);
+    }
+    cursor.begin(bytes, start, end);
+    this.bytes = bytes;
+    this.headStart = start + LINE_START.length;
+    // In the order of the line: each step begins where the one before it ended.
+    this.bodyDigestAt = cursor.hex(PART.bodyDigest, macDigits);
+    this.conflictOfAt = cursor.sees(PART.conflictOf) ? cursor.hex(PART.conflictOf, macDigits) : -1;
+    this.group = cursor.integer(PART.group);
+    this.idAt = cursor.hex(PART.id, idDigits);
+    this.index = cursor.integer(PART.index);
+    this.keyAt = cursor.keyName(PART.key);
+    this.keyEnd = cursor.at;
+    this.kindAt = cursor.kind(PART.kind);
+    this.kindEnd = cursor.at;
+    this.namespaceAt = cursor.chainName(PART.namespace);
+    this.namespaceEnd = cursor.at;
+    this.previousMacAt = cursor.hex(PART.previousMac, macDigits);
+    this.sequence = sequenceOf();
+    this.tenantAt = cursor.chainName(PART.tenant);
+    this.tenantEnd = cursor.at;
+    this.timeAt = cursor.time(PART.time);
+    this.timeEnd = cursor.at;
+    this.writerAt = cursor.hex(PART.writer, writerDigits);
+    this.macAt = cursor.hex(PART.mac, macDigits);
+    this.headEnd = this.macAt - MAC_START.length;
+    this.bodyStart = bodyStartOf(bytes, end);
+    this.bodyEnd = this.bodyStart < 0 ? -1 : end - 1;
+    return this;
   }
-  cursor.begin(bytes, start, end);
-  // In the order of the line: each step begins where the one before it ended.
-  return {
-    headStart: start + LINE_START.length,
-    bodyDigest: cursor.hex(PART.bodyDigest, macDigits),
-    conflictOf: cursor.sees(PART.conflictOf) ? cursor.hex(PART.conflictOf, macDigits) : undefined,
-    group: cursor.integer(PART.group),
-    id: cursor.hex(PART.id, 2 * recordIdBytes),
-    index: cursor.integer(PART.index),
-    key: cursor.keyName(PART.key),
-    kind: cursor.kind(PART.kind),
-    namespace: cursor.chainName(PART.namespace),
-    previousMac: cursor.hex(PART.previousMac, macDigits),
-    sequence: sequenceOf(),
-    tenant: cursor.chainName(PART.tenant),
-    time: cursor.time(PART.time),
-    writer: cursor.hex(PART.writer, 2 * instanceBytes),
-    mac: cursor.hex(PART.mac, macDigits),
-    headEnd: cursor.at - macDigits - MAC_START.length,
-    bodyStart: bodyStartOf(bytes, end),
-    bodyEnd: cursor.at < end ? end - 1 : -1,
-  };
+
+  get bodyDigest(): string {
+    return this.#text(this.bodyDigestAt, this.bodyDigestAt + macDigits);
+  }
+
+  get conflictOf(): string | undefined {
+    const at = this.conflictOfAt;
+    return at < 0 ? undefined : this.#text(at, at + macDigits);
+  }
+
+  get id(): string {
+    return this.#text(this.idAt, this.idAt + idDigits);
+  }
+
+  get key(): string {
+    return this.#text(this.keyAt, this.keyEnd);
+  }
+
+  get kind(): string {
+    return this.#text(this.kindAt, this.kindEnd);
+  }
+
+  get isAction(): boolean {
+    return holdsText(this.bytes, this.kindAt, this.kindEnd, ACTION);
+  }
+
+  get namespace(): string {
+    return this.#text(this.namespaceAt, this.namespaceEnd);
+  }
+
+  get previousMac(): string {
+    return this.#text(this.previousMacAt, this.previousMacAt + macDigits);
+  }
+
+  get tenant(): string {
+    return this.#text(this.tenantAt, this.tenantEnd);
+  }
+
+  get time(): string {
+    return this.#text(this.timeAt, this.timeEnd);
+  }
+
+  get writer(): string {
+    return this.#text(this.writerAt, this.writerAt + writerDigits);
+  }
+
+  get mac(): string {
+    return this.#text(this.macAt, this.macAt + macDigits);
+  }
+
+  /** True also where there is no body. */
+  get isCanonicalBody(): boolean {
+    const { bytes, bodyStart: start, bodyEnd: end } = this;
+    return start < 0 || isCanonicalObject(bytes, { start, end }, bodyDepthMax);
+  }
+
+  #text(start: number, end: number): string {
+    return this.bytes.toString("latin1", start, end);
+  }
+}
+
+const ACTION = Buffer.from("action", "latin1");
+
+/** True where `bytes[start, end)` is `text`. */
+// oxlint-disable-next-line max-params -- places in bytes, on the hot path
+export function holdsText(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  text: Uint8Array,
+): boolean {
+  if (end - start !== text.length) return false;
+  for (let at = 0; at < text.length; at++) if (bytes[start + at] !== text[at]) return false;
+  return true;
+}
+
+export function scanLine(bytes: Buffer, start: number, end: number): ScannedLine {
+  return new ScannedLine().scan(bytes, start, end);
 }
 
 function sequenceOf(): number {

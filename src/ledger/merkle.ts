@@ -4,8 +4,9 @@
  */
 import { digestBytes, equalBytes, sha256, sha256Into } from "./digest.ts";
 
-const LEAF = 0;
-const NODE = 1;
+/** First bytes of what is hashed. */
+export const LEAF = 0;
+export const NODE = 1;
 
 const leafInput = Buffer.alloc(1 + digestBytes);
 leafInput[0] = LEAF;

@@ -2,31 +2,31 @@
  * Reads the log's tail back into memory, record by record: place in the log and in its chain, MAC,
  * body digest. What passes changes memory by the steps of a commit.
  */
-import { hash } from "node:crypto";
-
 import { fingerprint } from "../audit/fingerprint.ts";
-import { fromHex } from "../bytes/hex.ts";
-import {
-  bodyDigest,
-  createRecordMac,
-  deriveChainKey,
-  epochOf,
-  keyName,
-  treeEntry,
-} from "./chain.ts";
-import type { Chain, ChainPen } from "./chains.ts";
+import { fromHex, holdsHex } from "../bytes/hex.ts";
+import { bodyDigest, deriveChainKey, epochOf, keyName, recordMac, treeEntry } from "./chain.ts";
+import type { Chain } from "./chains.ts";
 import { isControlKind } from "./control.ts";
 import { digestBytes } from "./digest.ts";
 import type { KeyRing } from "./keys.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
-import { scanLine, type ScannedLine } from "./line.ts";
+import { ScannedLine } from "./line.ts";
 import { countActions, countControl, type LedgerMemory } from "./memory.ts";
+import { RecordMac, writeLatin1 } from "./record-mac.ts";
 
 /** The group that the newest record belongs to, and where it begins in its segment. */
 export interface LastGroup {
   readonly group: number;
   readonly segment: number;
   readonly start: number;
+}
+
+/** The chain key that records are under. */
+interface ReplayKey {
+  readonly epoch: number;
+  readonly epochKey: Uint8Array;
+  readonly name: string;
+  readonly mac: RecordMac;
 }
 
 export class Replay {
@@ -36,7 +36,10 @@ export class Replay {
   readonly #rootsWanted: number[];
   readonly roots: Map<number, Uint8Array> = new Map();
   lastGroup: LastGroup | undefined;
-  readonly #macs = Buffer.alloc(digestBytes);
+  readonly #line = new ScannedLine();
+  #key: ReplayKey | undefined;
+  /** MAC of the line that is being taken. */
+  readonly #mac = Buffer.alloc(digestBytes);
 
   constructor(memory: LedgerMemory, keys: KeyRing, rootsWanted: readonly number[]) {
     this.#memory = memory;
@@ -50,27 +53,27 @@ export class Replay {
    * not be opened, another Error where the line is none of this log.
    */
   line(bytes: Buffer, start: number, end: number, place: Omit<LastGroup, "group">): void {
-    const line = scanLine(bytes, start, end);
+    const line = this.#line.scan(bytes, start, end);
     this.#checkPlace(line);
-    const head = bytes.subarray(line.headStart, line.headEnd);
     const body = bytes.subarray(line.bodyStart, line.bodyEnd);
     const chain = this.#memory.chains.open(line);
     try {
-      checkMac(line, this.#checkChain(line, chain), head);
+      this.#checkChain(line, chain);
+      this.#checkMac(line, chain);
       checkBody(line, body);
     } catch (error) {
       this.#memory.chains.forget(chain);
       throw error;
     }
-    this.#take(line, chain, { head, body });
+    this.#take(line, chain, body);
     if (this.lastGroup?.group !== line.group) this.lastGroup = { group: line.group, ...place };
     this.#noteRoot();
   }
 
   /** It is this ledger's record: what cannot be made of it is no torn write to be set aside. */
-  #take(line: ScannedLine, chain: Chain, parts: { head: Buffer; body: Buffer }): void {
+  #take(line: ScannedLine, chain: Chain, body: Buffer): void {
     try {
-      this.#apply(line, chain, parts);
+      this.#apply(line, chain, body);
     } catch (cause) {
       throw new LedgerError(
         "damaged",
@@ -92,42 +95,57 @@ export class Replay {
     throw new Error(`group ${line.group} at index ${line.index}`);
   }
 
-  #checkChain(line: ScannedLine, chain: Chain): ChainPen {
+  #checkChain(line: ScannedLine, chain: Chain): void {
     const { chains, counters, tree } = this.#memory;
     // The first record says with which key the log began.
     if (tree.size === 0) counters.epoch = epochOf(line.key);
-    const epochKey = this.#keys.chainKey(counters.epoch);
-    const expected = epochKey === undefined ? "none" : keyName(counters.epoch, epochKey);
-    if (epochKey === undefined || line.key !== expected) {
+    if (this.#key?.epoch !== counters.epoch) this.#key = this.#openKey(counters.epoch);
+    if (this.#key === undefined || line.key !== this.#key.name) {
       throw new LedgerError(
         "missing_key",
-        `record ${line.index} names chain key ${line.key}, the key folder has ${expected}: ` +
-          "restore the keys that belong to this ledger",
+        `record ${line.index} names chain key ${line.key}, the key folder has ` +
+          `${this.#key?.name ?? "none"}: restore the keys that belong to this ledger`,
       );
     }
     if (line.sequence !== chain.sequence + 1) {
       throw new Error(`expected sequence ${chain.sequence + 1}, received ${line.sequence}`);
     }
-    if (line.previousMac !== chain.mac) throw new Error("previous_mac is not the chain's tip");
-    return chains.penOf(chain, counters.epoch, epochKey);
+    const tipAt = chain.slot * digestBytes;
+    if (!holdsHex(line.bytes, line.previousMacAt, chains.macs, tipAt, digestBytes)) {
+      throw new Error("previous_mac is not the chain's tip");
+    }
   }
 
-  #apply(line: ScannedLine, chain: Chain, parts: { head: Buffer; body: Buffer }): void {
+  #openKey(epoch: number): ReplayKey | undefined {
+    const epochKey = this.#keys.chainKey(epoch);
+    if (epochKey === undefined) return undefined;
+    return { epoch, epochKey, name: keyName(epoch, epochKey), mac: new RecordMac() };
+  }
+
+  #checkMac(line: ScannedLine, chain: Chain): void {
+    const { chains } = this.#memory;
+    const { epoch, epochKey, mac } = this.#key!;
+    const keyAt = chains.keyAt(chain, epoch, epochKey);
+    mac.useKey(chains.keys, keyAt);
+    writeLatin1(this.#mac, 0, mac.of(line.bytes, line.headStart, line.headEnd));
+    if (holdsHex(line.bytes, line.macAt, this.#mac)) return;
+    throw new Error(`the MAC of record ${line.index} does not fit`);
+  }
+
+  #apply(line: ScannedLine, chain: Chain, body: Buffer): void {
     const { chains, counters, tree, window } = this.#memory;
     chains.draft(chain);
     chain.draftSequence = line.sequence;
-    chain.draftMac = line.mac;
-    chains.apply();
-    this.#macs.write(line.mac, 0, "hex");
-    const entry = treeEntry(parts.head, this.#macs) as Buffer;
-    tree.append(leafOf(entry), entry, 1);
+    chain.draftAt = 0;
+    chains.apply(this.#mac);
+    tree.append(treeEntry(line.bytes.subarray(line.headStart, line.headEnd), this.#mac), 1);
     counters.lastTime = BigInt(line.time);
     counters.tip = line.mac;
-    if (line.kind === "action") {
-      const fingerprints = words(fingerprint(this.#keys.fingerprintKey, parts.body));
+    if (line.isAction) {
+      const fingerprints = words(fingerprint(this.#keys.fingerprintKey, body));
       window.add(words(fromHex(line.id)), fingerprints, 0, line.index);
       countActions(counters, 1);
-    } else if (isControlKind(line.kind)) countControl(counters, line.kind, parts.body);
+    } else if (isControlKind(line.kind)) countControl(counters, line.kind, body);
   }
 
   #noteRoot(): void {
@@ -140,38 +158,22 @@ export class Replay {
 }
 
 /**
- * True where `bytes[start, end)` is a record of this ledger by its MAC, wherever it stands: what
+ * True where the line is a record of this ledger by its MAC, wherever it stands: what
  * follows a broken line in a torn group, or proof that the damage is not in the last group.
  */
-export function isAuthentic(
-  line: ScannedLine,
-  head: Buffer,
-  keys: KeyRing,
-  digest: Uint8Array,
-): boolean {
+export function isAuthentic(line: ScannedLine, keys: KeyRing, digest: Uint8Array): boolean {
   const epochKey = keys.chainKey(epochOf(line.key));
   if (epochKey === undefined) return false;
-  const mac = createRecordMac(deriveChainKey(epochKey, digest, line));
-  return Buffer.from(mac(head), "latin1").toString("hex") === line.mac;
-}
-
-function checkMac(line: ScannedLine, pen: ChainPen, head: Buffer): void {
-  const mac = Buffer.from(pen.mac(head), "latin1").toString("hex");
-  if (mac !== line.mac) throw new Error(`the MAC of record ${line.index} does not fit`);
+  const head = line.bytes.subarray(line.headStart, line.headEnd);
+  const mac = recordMac(deriveChainKey(epochKey, digest, line), head);
+  return holdsHex(line.bytes, line.macAt, mac);
 }
 
 function checkBody(line: ScannedLine, body: Buffer): void {
   if (line.bodyStart < 0) throw new Error(`the body of record ${line.index} is missing`);
-  if (Buffer.from(bodyDigest(body)).toString("hex") !== line.bodyDigest) {
+  if (!holdsHex(line.bytes, line.bodyDigestAt, bodyDigest(body))) {
     throw new Error(`the body of record ${line.index} does not fit its digest`);
   }
-}
-
-const leafInput = Buffer.alloc(1 + digestBytes);
-
-function leafOf(entry: Buffer): Buffer {
-  entry.copy(leafInput, 1);
-  return Buffer.from(hash("sha256", leafInput, "binary"), "latin1");
 }
 
 function words(bytes: Uint8Array): Uint32Array {

@@ -186,9 +186,7 @@ function memoryFrom(
   const memory = emptyMemory(source);
   Object.assign(memory.counters, state.counters);
   memory.tree = TreeEdge.parse(state.size, state.edge);
-  for (const { namespace, tenant, tip } of state.tips) {
-    memory.chains.restore({ namespace, tenant }, tip);
-  }
+  memory.chains.restore(state.chains);
   const parts = [state, ...blocks.map((block) => block.state)].toReversed();
   const count = parts.reduce((sum, part) => sum + part.windowEntries.length / entryBytes, 0);
   memory.window.clear(state.windowEnd - count);

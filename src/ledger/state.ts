@@ -1,6 +1,6 @@
 /**
  * State snapshots, `state/<size>`: what a start needs so that it reads only the log's tail. A header
- * as canonical JSON, then the tree's edge, the chains' tips and the newest window entries as bytes,
+ * as canonical JSON, then the tree's edge, the chains and the newest window entries as bytes,
  * then an HMAC over all of it: whoever could write a snapshot could make the ledger take new records
  * for repeats.
  *
@@ -13,10 +13,10 @@ import { fromHex, toHex } from "../bytes/hex.ts";
 import { deriveChainKey, recordMac } from "./chain.ts";
 import { digestBytes } from "./digest.ts";
 import { LedgerError } from "./ledger-error.ts";
+import type { PackedChains } from "./chains.ts";
 import type { LogCounters } from "./memory.ts";
-import type { Tip } from "./tips.ts";
 
-const format = "spanseal.state/v2";
+const format = "spanseal.state/v3";
 /** No sender can have a chain of this name, so no chain key is this key. */
 const stateChain: ChainName = { namespace: "spanseal", tenant: "state" };
 
@@ -24,10 +24,6 @@ export interface StateReference {
   readonly size: number;
   /** SHA-256 of the file. */
   readonly digest: string;
-}
-
-export interface ChainTip extends ChainName {
-  readonly tip: Tip;
 }
 
 export interface LedgerState {
@@ -42,7 +38,7 @@ export interface LedgerState {
   readonly windowEnd: number;
   readonly block: StateReference | null;
   readonly edge: Uint8Array;
-  readonly tips: readonly ChainTip[];
+  readonly chains: PackedChains;
   readonly windowEntries: Uint8Array;
 }
 
@@ -53,10 +49,11 @@ export interface StateKey {
 }
 
 export function encodeState(state: LedgerState, key: StateKey): Uint8Array {
-  const tips = encodeTips(state.tips);
+  const chains = encodeChains(state.chains);
   const { counters, segment } = state;
   const header = canonicalize({
     block: state.block === null ? null : { digest: state.block.digest, size: state.block.size },
+    chains_bytes: chains.length,
     counters: { ...counters, lastTime: String(counters.lastTime) },
     edge_bytes: state.edge.length,
     format,
@@ -65,14 +62,14 @@ export function encodeState(state: LedgerState, key: StateKey): Uint8Array {
     segment: { end: segment.end, first: segment.first, first_time: String(segment.firstTime) },
     segments: { count: state.segments.count, digest: state.segments.digest },
     size: state.size,
-    tips_bytes: tips.length,
+
     window_bytes: state.windowEntries.length,
     window_end: state.windowEnd,
   });
   const content = Buffer.concat([
     Buffer.from(`${header}\n`),
     state.edge,
-    tips,
+    chains,
     state.windowEntries,
   ]);
   return Buffer.concat([content, authenticator(content, key)]);
@@ -109,7 +106,7 @@ function readState(bytes: Buffer, keys: StateKeySource): LedgerState {
   // From here on these are bytes that this ledger wrote.
   if (header.format !== format) throw new SyntaxError(`format ${header.format}`);
   const edgeEnd = headerEnd + 1 + header.edge_bytes;
-  const tipsEnd = edgeEnd + header.tips_bytes;
+  const chainsEnd = edgeEnd + header.chains_bytes;
   return {
     size: header.size,
     root: fromHex(header.root, digestBytes),
@@ -119,13 +116,14 @@ function readState(bytes: Buffer, keys: StateKeySource): LedgerState {
     windowEnd: header.window_end,
     block: header.block,
     edge: content.subarray(headerEnd + 1, edgeEnd),
-    tips: parseTips(content.subarray(edgeEnd, tipsEnd)),
-    windowEntries: content.subarray(tipsEnd, tipsEnd + header.window_bytes),
+    chains: parseChains(content.subarray(edgeEnd, chainsEnd)),
+    windowEntries: content.subarray(chainsEnd, chainsEnd + header.window_bytes),
   };
 }
 
 interface StateHeader {
   readonly block: StateReference | null;
+  readonly chains_bytes: number;
   readonly counters: Omit<LogCounters, "lastTime"> & { readonly lastTime: string };
   readonly edge_bytes: number;
   readonly format: string;
@@ -134,51 +132,30 @@ interface StateHeader {
   readonly segment: { readonly end: number; readonly first: number; readonly first_time: string };
   readonly segments: { readonly count: number; readonly digest: string };
   readonly size: number;
-  readonly tips_bytes: number;
   readonly window_bytes: number;
   readonly window_end: number;
 }
 
-const tipFixedBytes = 2 + 2 + 8 + 2 * digestBytes;
-
-function encodeTips(tips: readonly ChainTip[]): Uint8Array {
-  const sizes = tips.map(({ namespace, tenant }) => namespace.length + tenant.length);
-  const total = sizes.reduce((sum, size) => sum + size, 0) + tips.length * tipFixedBytes;
-  const bytes = Buffer.alloc(total);
-  let at = 0;
-  for (const { namespace, tenant, tip } of tips) {
-    at = bytes.writeUInt16BE(namespace.length, at);
-    at = bytes.writeUInt16BE(tenant.length, at);
-    at += bytes.write(namespace, at, "latin1");
-    at += bytes.write(tenant, at, "latin1");
-    at = bytes.writeBigUInt64BE(BigInt(tip.sequence), at);
-    bytes.set(tip.mac, at);
-    bytes.set(tip.tag, at + digestBytes);
-    at += 2 * digestBytes;
-  }
-  return bytes;
+/** How many, then names, then sequences as little-endian doubles, MACs and tags. */
+function encodeChains({ names, sequences, macs, tags }: PackedChains): Uint8Array {
+  const count = Buffer.alloc(8);
+  count.writeDoubleLE(sequences.length);
+  const { buffer, byteOffset, byteLength } = sequences;
+  return Buffer.concat([count, names, Buffer.from(buffer, byteOffset, byteLength), macs, tags]);
 }
 
-function parseTips(bytes: Buffer): ChainTip[] {
-  const tips: ChainTip[] = [];
-  let at = 0;
-  while (at < bytes.length) {
-    const namespaceEnd = at + 4 + bytes.readUInt16BE(at);
-    const tenantEnd = namespaceEnd + bytes.readUInt16BE(at + 2);
-    const macStart = tenantEnd + 8;
-    const tagStart = macStart + digestBytes;
-    tips.push({
-      namespace: bytes.toString("latin1", at + 4, namespaceEnd),
-      tenant: bytes.toString("latin1", namespaceEnd, tenantEnd),
-      tip: {
-        sequence: Number(bytes.readBigUInt64BE(tenantEnd)),
-        mac: Uint8Array.from(bytes.subarray(macStart, tagStart)),
-        tag: Uint8Array.from(bytes.subarray(tagStart, tagStart + digestBytes)),
-      },
-    });
-    at = tagStart + digestBytes;
-  }
-  return tips;
+function parseChains(bytes: Buffer): PackedChains {
+  const count = bytes.readDoubleLE();
+  const tagsAt = bytes.length - count * digestBytes;
+  const macsAt = tagsAt - count * digestBytes;
+  const sequencesAt = macsAt - count * Float64Array.BYTES_PER_ELEMENT;
+  return {
+    names: bytes.subarray(8, sequencesAt),
+    // A copy, because doubles must be aligned.
+    sequences: new Float64Array(Uint8Array.from(bytes.subarray(sequencesAt, macsAt)).buffer),
+    macs: bytes.subarray(macsAt, tagsAt),
+    tags: bytes.subarray(tagsAt),
+  };
 }
 
 /** The name of a snapshot of that size. */

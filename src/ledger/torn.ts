@@ -97,8 +97,7 @@ function groupOf(
 ): number | undefined {
   try {
     const line = scanLine(bytes, start, end);
-    const head = bytes.subarray(line.headStart, line.headEnd);
-    const isOurs = isAuthentic(line, head, source.keys, source.descriptorDigest);
+    const isOurs = isAuthentic(line, source.keys, source.descriptorDigest);
     return isOurs ? line.group : undefined;
   } catch (error) {
     if (error instanceof FormatError) return undefined;

@@ -2,11 +2,10 @@
  * The right edge of the log's tree as one unfinished tile per level: leaves in, tile files and roots
  * out. Its memory does not grow with the tree, and what it holds can be stored and loaded.
  */
-import { hash } from "node:crypto";
-
+import { Sha256Lanes } from "../bytes/sha256-lanes.ts";
 import { tileWidth } from "../limits.ts";
 import { digestBytes } from "./digest.ts";
-import { emptyRoot, nodeHash } from "./merkle.ts";
+import { emptyRoot, LEAF, NODE, nodeHash } from "./merkle.ts";
 import { slotBytes, tilePath, type TileFile } from "./tile.ts";
 
 const tileBytes = tileWidth * digestBytes;
@@ -18,13 +17,13 @@ interface Row {
   readonly hashes: Buffer;
 }
 
-const nodeInput = Buffer.alloc(1 + 2 * digestBytes);
-nodeInput[0] = 1;
+const leaves = new Sha256Lanes(Uint8Array.of(LEAF), digestBytes, tileWidth);
+const nodes = new Sha256Lanes(Uint8Array.of(NODE), 2 * digestBytes, tileWidth / 2);
 
 export class TreeEdge {
   #size = 0;
   readonly #rows: Row[] = [];
-  readonly #bundle = Buffer.alloc(tileWidth * bundleEntryBytes);
+  readonly #bundle = newBundle();
   /** Tiles finished since the last `takeFinished`. */
   #finished: TileFile[] = [];
 
@@ -32,34 +31,54 @@ export class TreeEdge {
     return this.#size;
   }
 
-  /** Appends `count` leaf hashes with the entries they were made of, 32 bytes each. */
-  append(leaves: Buffer, entries: Buffer, count: number): void {
+  /** Appends `count` entries of 32 bytes. Their leaves are hashed when they are needed, together. */
+  append(entries: Uint8Array, count: number): void {
     for (let at = 0; at < count * digestBytes; at += digestBytes) {
       const inTile = this.#size % tileWidth;
-      const place = inTile * bundleEntryBytes;
-      this.#bundle[place] = 0;
-      this.#bundle[place + 1] = digestBytes;
-      entries.copy(this.#bundle, place + 2, at, at + digestBytes);
+      const place = inTile * bundleEntryBytes + 2;
+      for (let byte = 0; byte < digestBytes; byte++)
+        this.#bundle[place + byte] = entries[at + byte]!;
       this.#size++;
       if (inTile === tileWidth - 1) this.#finishBundle();
-      this.#push(0, leaves, at);
     }
-  }
-
-  #push(level: number, source: Buffer, at: number): void {
-    const row = (this.#rows[level] ??= { count: 0, hashes: Buffer.alloc(tileBytes) });
-    source.copy(row.hashes, (row.count % tileWidth) * digestBytes, at, at + digestBytes);
-    row.count++;
-    if (row.count % tileWidth > 0) return;
-    const tile = { level, index: row.count / tileWidth - 1, width: tileWidth };
-    const bytes = Buffer.from(row.hashes);
-    this.#finished.push({ tile, path: tilePath(tile), bytes });
-    this.#push(level + 1, completeTileRoot(bytes), 0);
   }
 
   #finishBundle(): void {
     const tile = { level: "entries", index: this.#size / tileWidth - 1, width: tileWidth } as const;
     this.#finished.push({ tile, path: tilePath(tile), bytes: Buffer.from(this.#bundle) });
+    this.#hashLeaves();
+  }
+
+  /** Leaves of the entries that came since the last time; none goes beyond the unfinished tile. */
+  #hashLeaves(): void {
+    const row = this.#row(0);
+    const count = this.#size - row.count;
+    const first = row.count % tileWidth;
+    for (let leaf = 0; leaf < count; leaf++) {
+      const from = (first + leaf) * bundleEntryBytes + 2;
+      copyBytes(leaves.messages, leaf * leaves.stride + leaves.payloadAt, this.#bundle, from);
+    }
+    leaves.digest(count);
+    row.hashes.set(leaves.digests.subarray(0, count * digestBytes), first * digestBytes);
+    row.count += count;
+    if (count > 0 && row.count % tileWidth === 0) this.#finishTile(0, row);
+  }
+
+  #row(level: number): Row {
+    return (this.#rows[level] ??= { count: 0, hashes: Buffer.alloc(tileBytes) });
+  }
+
+  #finishTile(level: number, row: Row): void {
+    const tile = { level, index: row.count / tileWidth - 1, width: tileWidth };
+    const bytes = Buffer.from(row.hashes);
+    this.#finished.push({ tile, path: tilePath(tile), bytes });
+    const above = this.#row(level + 1);
+    above.hashes.set(
+      foldInPlace(Buffer.from(bytes), tileWidth),
+      (above.count % tileWidth) * digestBytes,
+    );
+    above.count++;
+    if (above.count % tileWidth === 0) this.#finishTile(level + 1, above);
   }
 
   /** Full tiles that came about since the last call. */
@@ -71,6 +90,7 @@ export class TreeEdge {
 
   /** The partial tiles of the tree as it is. */
   partialTiles(): TileFile[] {
+    this.#hashLeaves();
     const files: TileFile[] = [];
     const width = this.#size % tileWidth;
     const index = Math.floor(this.#size / tileWidth);
@@ -90,6 +110,7 @@ export class TreeEdge {
   }
 
   root(): Uint8Array {
+    this.#hashLeaves();
     let root: Uint8Array | undefined;
     // Complete subtrees from the right: those of the lowest row first, smallest first.
     for (const row of this.#rows) {
@@ -106,6 +127,7 @@ export class TreeEdge {
 
   /** What the unfinished tiles hold: entries, then each level's hashes, lowest first. */
   serialise(): Uint8Array {
+    this.#hashLeaves();
     const parts: Uint8Array[] = [];
     const entryCount = this.#size % tileWidth;
     for (let entry = 0; entry < entryCount; entry++) {
@@ -124,9 +146,7 @@ export class TreeEdge {
     const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     let at = 0;
     for (let entry = 0; entry < size % tileWidth; entry++, at += digestBytes) {
-      const place = entry * bundleEntryBytes;
-      edge.#bundle[place + 1] = digestBytes;
-      source.copy(edge.#bundle, place + 2, at, at + digestBytes);
+      source.copy(edge.#bundle, entry * bundleEntryBytes + 2, at, at + digestBytes);
     }
     for (let count = size; count > 0; count = Math.floor(count / tileWidth)) {
       const hashes = Buffer.alloc(tileBytes);
@@ -147,16 +167,29 @@ function subtreeRoot(hashes: Buffer, first: number, span: number): Uint8Array {
   return foldInPlace(work, span);
 }
 
-function completeTileRoot(bytes: Buffer): Buffer {
-  return foldInPlace(Buffer.from(bytes), tileWidth);
-}
-
+/** Root of `span` hashes in `work`, a power of two; they are lost. */
 function foldInPlace(work: Buffer, span: number): Buffer {
   for (let width = span; width > 1; width /= 2) {
-    for (let pair = 0; pair < width / 2; pair++) {
-      work.copy(nodeInput, 1, pair * 2 * digestBytes, (pair * 2 + 2) * digestBytes);
-      work.write(hash("sha256", nodeInput, "binary"), pair * digestBytes, "latin1");
+    const pairs = width / 2;
+    for (let pair = 0; pair < pairs; pair++) {
+      const to = pair * nodes.stride + nodes.payloadAt;
+      copyBytes(nodes.messages, to, work, 2 * pair * digestBytes);
+      copyBytes(nodes.messages, to + digestBytes, work, (2 * pair + 1) * digestBytes);
     }
+    nodes.digest(pairs);
+    work.set(nodes.digests.subarray(0, pairs * digestBytes));
   }
   return work.subarray(0, digestBytes);
+}
+
+/** One hash. A call of `copy` or `set` costs more than these few bytes. */
+function copyBytes(to: Uint8Array, at: number, from: Uint8Array, start: number): void {
+  for (let byte = 0; byte < digestBytes; byte++) to[at + byte] = from[start + byte]!;
+}
+
+/** Every entry has 32 bytes, behind its length in two. */
+function newBundle(): Buffer {
+  const bundle = Buffer.alloc(tileWidth * bundleEntryBytes);
+  for (let at = 1; at < bundle.length; at += bundleEntryBytes) bundle[at] = digestBytes;
+  return bundle;
 }

@@ -18,7 +18,6 @@ import {
 import { signCheckpoint } from "../../src/ledger/checkpoint.ts";
 import { encodeControl, type ControlKind, type ControlMembers } from "../../src/ledger/control.ts";
 import { descriptorDigest, encodeDescriptor, fullOrigin } from "../../src/ledger/descriptor.ts";
-import { leafHash } from "../../src/ledger/merkle.ts";
 import { ed25519Signer, encodeVkey, type NoteSigner } from "../../src/ledger/note.ts";
 import { chainRotationProof, rotationMessage } from "../../src/ledger/rotation.ts";
 import { segmentName } from "../../src/ledger/segment-name.ts";
@@ -257,8 +256,7 @@ export class LedgerBuilder {
     const line = encodeLine(headText, mac, body);
     this.segments.at(-1)!.lines.push(Buffer.from(line).toString().slice(0, -1));
     const entry = treeEntry(Buffer.from(headText), mac);
-    const leaf = leafHash(entry);
-    this.edge.append(Buffer.from(leaf), Buffer.from(entry), 1);
+    this.edge.append(entry, 1);
     this.heads.push(headText);
     this.macs.push(mac);
     tip.sequence++;

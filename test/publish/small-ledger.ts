@@ -6,7 +6,6 @@ import { encodeUtf8 } from "../../src/bytes/utf8.ts";
 import { signCheckpoint } from "../../src/ledger/checkpoint.ts";
 import { sha256 } from "../../src/ledger/digest.ts";
 import { nodeFiles } from "../../src/ledger/files.ts";
-import { leafHash } from "../../src/ledger/merkle.ts";
 import { ed25519Signer } from "../../src/ledger/note.ts";
 import { TileFiles } from "../../src/ledger/tile-files.ts";
 import { TreeEdge } from "../../src/ledger/tree.ts";
@@ -39,8 +38,7 @@ function newDirectory(): Promise<string> {
 function ledgerIn(directory: string, tree: TreeEdge): SmallLedger {
   const roots = new Map<number, Uint8Array>();
   const append = (text: string): void => {
-    const entry = sha256(encodeUtf8(text));
-    tree.append(Buffer.from(leafHash(entry)), Buffer.from(entry), 1);
+    tree.append(sha256(encodeUtf8(text)), 1);
   };
   const ledger: SmallLedger = {
     origin,

@@ -1,30 +1,46 @@
-/** Every chain as far as it was read: where it stands, its keys, and its leaf in the tips tree. */
+/**
+ * Every chain as far as it was read: where it stands, its keys, and its leaf in the tips tree. What
+ * each has of 32 bytes is packed by slot: there may be a hundred thousand.
+ */
 import type { ChainName } from "../../audit/prepared-batch.ts";
-import { fromHex, toHex } from "../../bytes/hex.ts";
+import { holdsHex, readHex, toHex } from "../../bytes/hex.ts";
 import { chainsMax } from "../../limits.ts";
-import { createRecordMac, genesisMac } from "../chain.ts";
+import { genesisMac } from "../chain.ts";
+import { digestBytes } from "../digest.ts";
 import type { ScannedLine } from "../line.ts";
+import { RecordMac } from "../record-mac.ts";
 import { TipsTree, tipTag } from "../tips.ts";
 import type { ChainKeySource } from "./keys.ts";
 
 export interface ChainState extends ChainName {
+  readonly slot: number;
   /** Of the newest record that was read; 0 before the first. */
   sequence: number;
-  /** Its MAC as hexadecimal; the genesis value before the first. */
-  tip: string;
   /** What the MAC would be by its key, where that is not what the line says. */
-  computedTip: string | undefined;
+  computedTip: Uint8Array | undefined;
   epoch: number;
-  mac: ((head: Uint8Array) => string) | undefined;
-  tag: Uint8Array | undefined;
+  hasKey: boolean;
+  isTagged: boolean;
   /** True where the tips tree does not hold the present tip. */
   stale: boolean;
 }
 
+const slotsAtFirst = 64;
+/** Chains found without making a text of their names; a power of two. */
+const recentChains = 4096;
+
 export class VerifiedChains {
   readonly #digest: Uint8Array;
-  readonly #keys: ChainKeySource | undefined;
+  readonly #keySource: ChainKeySource | undefined;
   readonly #chains = new Map<string, ChainState>();
+  /** By a hash of their names. */
+  readonly #recent: (ChainState | undefined)[] = Array.from({ length: recentChains });
+  /** By slot: MAC of the newest record (the genesis value before the first), key, and tag. */
+  #macs = new Uint8Array(slotsAtFirst * digestBytes);
+  #keys = new Uint8Array(slotsAtFirst * digestBytes);
+  #tags = new Uint8Array(slotsAtFirst * digestBytes);
+  readonly #mac = new RecordMac();
+  readonly #otherMac = new RecordMac();
   #stale: ChainState[] = [];
   readonly #tips = new TipsTree();
   /** Chains without a known tag: the tips tree cannot be rebuilt. */
@@ -32,7 +48,7 @@ export class VerifiedChains {
 
   constructor(descriptorDigest: Uint8Array, keys: ChainKeySource | undefined) {
     this.#digest = descriptorDigest;
-    this.#keys = keys;
+    this.#keySource = keys;
   }
 
   get count(): number {
@@ -40,63 +56,99 @@ export class VerifiedChains {
   }
 
   find(line: ScannedLine): ChainState | undefined {
-    return this.#chains.get(`${line.namespace}\n${line.tenant}`);
+    const place = placeOf(line);
+    const recent = this.#recent[place];
+    if (recent !== undefined && isNamed(recent, line)) return recent;
+    const found = this.#chains.get(`${line.namespace}\n${line.tenant}`);
+    if (found !== undefined) this.#recent[place] = found;
+    return found;
   }
 
   /** Undefined for one more than a ledger can have. */
   open(line: ScannedLine, epoch: number): ChainState | undefined {
-    const key = `${line.namespace}\n${line.tenant}`;
-    let chain = this.#chains.get(key);
-    if (chain === undefined) {
-      if (this.#chains.size >= chainsMax) return undefined;
-      chain = this.#begin(line);
-      this.#chains.set(key, chain);
-    }
+    let chain = this.find(line);
+    if (chain === undefined && this.#chains.size >= chainsMax) return undefined;
+    chain ??= this.#begin(line);
     if (chain.epoch !== epoch) this.#enterEpoch(chain, epoch);
     return chain;
   }
 
-  #begin(name: ChainName): ChainState {
-    const { namespace, tenant } = name;
-    return {
+  #begin({ namespace, tenant }: ChainName): ChainState {
+    const slot = this.#chains.size;
+    if ((slot + 1) * digestBytes > this.#macs.length) {
+      this.#macs = doubled(this.#macs);
+      this.#keys = doubled(this.#keys);
+      this.#tags = doubled(this.#tags);
+    }
+    const chain: ChainState = {
       namespace,
       tenant,
+      slot,
       sequence: 0,
-      tip: this.genesis(name),
       computedTip: undefined,
       epoch: 0,
-      mac: undefined,
-      tag: undefined,
+      hasKey: false,
+      isTagged: false,
       stale: false,
     };
+    this.#macs.set(genesisMac(this.#digest, chain), slot * digestBytes);
+    this.#chains.set(`${namespace}\n${tenant}`, chain);
+    return chain;
   }
 
   #enterEpoch(chain: ChainState, epoch: number): void {
-    const key = this.#keys?.keyOf(chain, epoch);
+    const key = this.#keySource?.keyOf(chain, epoch);
+    const at = chain.slot * digestBytes;
     if (chain.epoch === 0) {
       // The tag is by the key of the epoch in which the chain began.
       if (key === undefined) this.#untagged++;
-      else chain.tag = tipTag(key, this.#digest, chain);
+      else this.#tags.set(tipTag(key, this.#digest, chain), at);
+      chain.isTagged = key !== undefined;
     }
-    chain.mac = key === undefined ? undefined : createRecordMac(key);
+    if (key !== undefined) this.#keys.set(key, at);
+    this.#mac.forgetKey();
+    chain.hasKey = key !== undefined;
     chain.epoch = epoch;
   }
 
-  genesis(name: ChainName): string {
-    return toHex(genesisMac(this.#digest, name));
+  /** The MAC of the line's head by the chain's key, as latin1 text. The chain has a key. */
+  macOf(chain: ChainState, line: ScannedLine): string {
+    this.#mac.useKey(this.#keys, chain.slot * digestBytes);
+    return this.#mac.of(line.bytes, line.headStart, line.headEnd);
   }
 
-  /** The MAC function of a chain without opening it. */
-  macOf(line: ScannedLine, epoch: number): ((head: Uint8Array) => string) | undefined {
-    const known = this.find(line);
-    if (known?.epoch === epoch) return known.mac;
-    const key = this.#keys?.keyOf(line, epoch);
-    return key === undefined ? undefined : createRecordMac(key);
+  /** True where the line's MAC is that of its head, undefined where no key tells; opens nothing. */
+  isGenuine(line: ScannedLine, epoch: number): boolean | undefined {
+    const key = this.#keySource?.keyOf(line, epoch);
+    if (key === undefined) return undefined;
+    this.#otherMac.useKey(key);
+    const mac = Buffer.from(this.#otherMac.of(line.bytes, line.headStart, line.headEnd), "latin1");
+    return holdsHex(line.bytes, line.macAt, mac);
+  }
+
+  /** True where the line's predecessor is the chain's newest record, as it stands or as it should. */
+  follows(chain: ChainState, line: ScannedLine): boolean {
+    const { bytes, previousMacAt } = line;
+    if (holdsHex(bytes, previousMacAt, this.#macs, chain.slot * digestBytes, digestBytes)) {
+      return true;
+    }
+    return chain.computedTip !== undefined && holdsHex(bytes, previousMacAt, chain.computedTip);
+  }
+
+  /** True where the line would be its chain's next. */
+  continues(line: ScannedLine): boolean {
+    const chain = this.find(line);
+    if (line.sequence !== (chain?.sequence ?? 0) + 1) return false;
+    if (chain === undefined) {
+      return holdsHex(line.bytes, line.previousMacAt, genesisMac(this.#digest, line));
+    }
+    const tipAt = chain.slot * digestBytes;
+    return holdsHex(line.bytes, line.previousMacAt, this.#macs, tipAt, digestBytes);
   }
 
   advance(chain: ChainState, line: ScannedLine): void {
     chain.sequence = line.sequence;
-    chain.tip = line.mac;
+    readHex(line.bytes, line.macAt, this.#macs, chain.slot * digestBytes, digestBytes);
     chain.computedTip = undefined;
     if (chain.stale) return;
     chain.stale = true;
@@ -108,10 +160,39 @@ export class VerifiedChains {
     if (this.#untagged > 0) return undefined;
     for (const chain of this.#stale) {
       chain.stale = false;
-      const { tag, sequence } = chain;
-      if (tag !== undefined) this.#tips.set({ tag, sequence, mac: fromHex(chain.tip) });
+      const [start, end] = [chain.slot * digestBytes, (chain.slot + 1) * digestBytes];
+      const [tag, mac] = [this.#tags.subarray(start, end), this.#macs.subarray(start, end)];
+      if (chain.isTagged) this.#tips.set({ tag, sequence: chain.sequence, mac });
     }
     this.#stale = [];
     return toHex(this.#tips.root());
   }
+}
+
+function doubled(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const longer = new Uint8Array(2 * bytes.length);
+  longer.set(bytes);
+  return longer;
+}
+
+function placeOf({ bytes, namespaceAt, namespaceEnd, tenantAt, tenantEnd }: ScannedLine): number {
+  let hash = 0;
+  for (let at = namespaceAt; at < namespaceEnd; at++) hash = Math.imul(hash, 31) + bytes[at]!;
+  for (let at = tenantAt; at < tenantEnd; at++) hash = Math.imul(hash, 31) + bytes[at]!;
+  return (hash ^ (hash >>> 12)) & (recentChains - 1);
+}
+
+function isNamed({ namespace, tenant }: ChainName, line: ScannedLine): boolean {
+  return (
+    isText(namespace, line.bytes, line.namespaceAt, line.namespaceEnd) &&
+    isText(tenant, line.bytes, line.tenantAt, line.tenantEnd)
+  );
+}
+
+function isText(text: string, bytes: Uint8Array, start: number, end: number): boolean {
+  if (text.length !== end - start) return false;
+  for (let at = 0; at < text.length; at++) {
+    if (text.charCodeAt(at) !== bytes[start + at]) return false;
+  }
+  return true;
 }

@@ -1,8 +1,10 @@
 /** The hashes of a line, from its bytes where they lie: nothing is copied but into hash inputs. */
 import { hash } from "node:crypto";
 
+import { readHex } from "../../bytes/hex.ts";
 import { digestBytes, PREFIX } from "../digest.ts";
-import type { LineView } from "./ordering.ts";
+import type { ScannedLine } from "../line.ts";
+import { writeLatin1 } from "../record-mac.ts";
 
 const inputBytesAtFirst = 64 * 1024;
 
@@ -21,11 +23,12 @@ class PrefixedInput {
   }
 
   /** Prefix, then `bytes[start, end)`, then room for `extra` bytes. */
-  fill(bytes: Buffer, bounds: { start: number; end: number }, extra: number): Buffer {
+  // oxlint-disable-next-line max-params -- a place in bytes, on the hot path
+  fill(bytes: Buffer, start: number, end: number, extra: number): Buffer {
     const at = this.#prefix.length;
-    const length = at + bounds.end - bounds.start + extra;
+    const length = at + end - start + extra;
     if (length > this.#buffer.length) this.#grow(length * 2);
-    bytes.copy(this.#buffer, at, bounds.start, bounds.end);
+    bytes.copy(this.#buffer, at, start, end);
     if (length > viewBytesMax) return this.#buffer.subarray(0, length);
     return (this.#views[length] ??= this.#buffer.subarray(0, length));
   }
@@ -40,27 +43,31 @@ class PrefixedInput {
 export class RecordHashes {
   readonly #body = new PrefixedInput(PREFIX.body);
   readonly #entryInput = new PrefixedInput(PREFIX.entry);
-  readonly #leafInput = Buffer.alloc(1 + digestBytes);
-  /** Entry and leaf hash of the last line, 32 bytes each. */
-  readonly entry: Buffer = this.#leafInput.subarray(1);
-  readonly leaf: Buffer = Buffer.alloc(digestBytes);
-  /** MAC of the last line as latin1 text, as `createRecordMac` gives it. */
-  macText = "";
+  /** Of the last line, 32 bytes each. */
+  readonly entry: Buffer = Buffer.alloc(digestBytes);
+  readonly mac: Buffer = Buffer.alloc(digestBytes);
 
-  bodyDigestHex(view: LineView): string {
-    const bounds = { start: view.scanned.bodyStart, end: view.scanned.bodyEnd };
-    return hash("sha256", this.#body.fill(view.bytes, bounds, 0), "hex");
+  /** True where the line's body is the one whose digest its head holds. */
+  isBodyTheirs({ bytes, bodyStart, bodyEnd, bodyDigestAt }: ScannedLine): boolean {
+    const digest = hash("sha256", this.#body.fill(bytes, bodyStart, bodyEnd, 0), "hex");
+    for (let at = 0; at < digest.length; at++) {
+      if (digest.charCodeAt(at) !== bytes[bodyDigestAt + at]) return false;
+    }
+    return true;
   }
 
-  /** Sets `entry`, `leaf` and `macText`. */
-  enter(view: LineView): void {
-    const { scanned } = view;
-    const bounds = { start: scanned.headStart, end: scanned.headEnd };
-    const input = this.#entryInput.fill(view.bytes, bounds, digestBytes);
-    const macAt = input.length - digestBytes;
-    input.write(scanned.mac, macAt, digestBytes, "hex");
-    this.macText = input.toString("latin1", macAt);
-    this.entry.write(hash("sha256", input, "binary"), 0, digestBytes, "latin1");
-    this.leaf.write(hash("sha256", this.#leafInput, "binary"), 0, digestBytes, "latin1");
+  /** Sets `entry` and `mac`. */
+  enter({ bytes, headStart, headEnd, macAt }: ScannedLine): void {
+    readHex(bytes, macAt, this.mac, 0, digestBytes);
+    const input = this.#entryInput.fill(bytes, headStart, headEnd, digestBytes);
+    const end = input.length - digestBytes;
+    for (let at = 0; at < digestBytes; at++) input[end + at] = this.mac[at]!;
+    writeLatin1(this.entry, 0, hash("sha256", input, "binary"));
+  }
+
+  /** True where `mac`, as latin1 text, is that of the last line. */
+  isMac(mac: string): boolean {
+    for (let at = 0; at < digestBytes; at++) if (mac.charCodeAt(at) !== this.mac[at]) return false;
+    return true;
   }
 }

@@ -5,6 +5,7 @@
 import { fromHex } from "../../bytes/hex.ts";
 import { failuresListedMax, keyEpochsMax } from "../../limits.ts";
 import { epochOf, systemChain } from "../chain.ts";
+import { digestBytes } from "../digest.ts";
 import {
   isControlKind,
   parseControl,
@@ -53,7 +54,9 @@ export class SystemRecords {
   #end: "running" | "closed" | "sealed" = "running";
   #sealNumber = 0;
   #actionsAtSeal = 0;
-  #previousMac: string | undefined;
+  /** MAC of the record before as it stands in its line, where that record is sound. */
+  readonly #previousMac = Buffer.alloc(2 * digestBytes);
+  #isPreviousSound = false;
   #rotation: string | undefined;
   /** An unclean start has not been followed by its `recovered` yet. */
   #recoveryDue = false;
@@ -71,7 +74,7 @@ export class SystemRecords {
     this.#lostBoot = true;
     this.#lostSeal = true;
     this.#lostTips = true;
-    this.#previousMac = undefined;
+    this.#isPreviousSound = false;
   }
 
   /** The key name that records are under from the next one on, once. */
@@ -84,9 +87,12 @@ export class SystemRecords {
   /** `isSound`: false where the record itself is damaged, so that what it says is not judged. */
   verify(view: LineView, isSound: boolean): Problem | undefined {
     const { scanned } = view;
-    const problem = isSound ? this.#verifySound(view) : undefined;
+    const isUsual = scanned.isAction && this.#end === "running" && scanned.index > 0;
+    const problem = isSound && !isUsual ? this.#verifySound(view) : undefined;
     if (!isSound && SYSTEM_KINDS.has(scanned.kind)) this.disturb();
-    this.#previousMac = isSound ? scanned.mac : undefined;
+    this.#isPreviousSound = isSound;
+    const { bytes, macAt } = scanned;
+    if (isSound) bytes.copy(this.#previousMac, 0, macAt, macAt + this.#previousMac.length);
     return problem;
   }
 
@@ -155,7 +161,8 @@ export class SystemRecords {
       const detail = `boot ${opened.boot} found ${opened.previous_size} records, here are ${index}`;
       return { class: what, detail };
     }
-    if (this.#previousMac !== undefined && opened.previous_tip !== this.#previousMac) {
+    const isTip = opened.previous_tip === this.#previousMac.toString("latin1");
+    if (this.#isPreviousSound && !isTip) {
       const detail = `boot ${opened.boot} found another record before it than stands here`;
       return { class: "spliced", detail };
     }

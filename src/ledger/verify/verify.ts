@@ -8,6 +8,7 @@ import { descriptorDigest, fullOrigin, parseDescriptor, type Descriptor } from "
 import { ed25519Verifier, type NoteVerifier } from "../note.ts";
 import { CheckpointVerifier, type CheckpointFile, type TreeState } from "./checkpoints.ts";
 import { chainKeySource, type ChainKeySource } from "./keys.ts";
+import type { ScannedLine } from "../line.ts";
 import { LineSplitter } from "./lines.ts";
 import { conclude, emptyCounts } from "./conclusion.ts";
 import {
@@ -118,7 +119,7 @@ class Verification {
       keys,
       findings,
       counts,
-      onSize: (size, lastKind) => this.#onSize(size, lastKind),
+      onSize: (size, last) => this.#onSize(size, last),
     });
     this.#checkpoints = new CheckpointVerifier({
       trusted: options.trusted ?? [],
@@ -211,8 +212,9 @@ class Verification {
     }
   }
 
-  #onSize(size: number, lastKind: string | undefined): void {
+  #onSize(size: number, last: ScannedLine | undefined): void {
     if (size !== this.#sizes[this.#sizesDone]) return;
+    const lastKind = last?.kind;
     this.#sizesDone++;
     const { tree } = this.#walk;
     this.#reached.push({ size, root: tree.root(), lastKind });

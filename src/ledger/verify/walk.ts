@@ -4,7 +4,7 @@
  */
 import { chainsMax, lineFrameBytesMin, missingLeavesMax } from "../../limits.ts";
 import { epochOf } from "../chain.ts";
-import { isCanonicalBody, scanLine, type ScannedLine } from "../line.ts";
+import { holdsText, ScannedLine } from "../line.ts";
 import { TreeEdge } from "../tree.ts";
 import { VerifiedChains, type ChainState } from "./chains.ts";
 import type { ChainKeySource } from "./keys.ts";
@@ -30,12 +30,13 @@ export interface WalkOptions {
   readonly findings: Findings;
   readonly counts: Counts;
   /** Called when the tree has reached a size, with the last line of it if it stands in place. */
-  onSize(size: number, lastKind: string | undefined): void;
+  onSize(size: number, last: ScannedLine | undefined): void;
 }
 
 type MacState = "good" | "bad" | "unknown";
 
 const emptySlot = Buffer.alloc(32);
+const noBytes = Buffer.alloc(0);
 
 export class Walk {
   readonly tree: TreeEdge = new TreeEdge();
@@ -52,19 +53,24 @@ export class Walk {
   #leavesLeft = missingLeavesMax;
   /** Undefined where the record before is missing or damaged. */
   #previousGroup: number | undefined = 0;
-  #previousTime = "0";
+  readonly #previousTime = new LineTime();
+  readonly #time = new LineTime();
   /** The key name that the next record must carry; undefined before the first. */
   #keyName: string | undefined;
+  #keyText = noBytes;
   #epoch = 0;
   /** True where the key in use is another than the one that was given for its epoch. */
   #isForeignKey = false;
   /** What the last bad MAC should have been. */
-  #computedMac = "";
+  #computedMac: Buffer = noBytes;
+  readonly #writerText: Buffer;
+  readonly #line = new ScannedLine();
   /** Records whose MAC no key could check. */
   unknownMacs = 0;
 
   constructor(options: WalkOptions) {
     this.#options = options;
+    this.#writerText = Buffer.from(options.writer, "latin1");
     this.#findings = options.findings;
     this.#counts = options.counts;
     this.#chains = new VerifiedChains(options.descriptorDigest, options.keys);
@@ -80,7 +86,7 @@ export class Walk {
         accept: (view) => this.#accept(view),
         vacate: (count) => this.#vacate(count),
         isGenuine: (view) => this.#isGenuine(view),
-        continuesChain: (view) => this.#continuesChain(view),
+        continuesChain: ({ scanned }) => this.#chains.continues(scanned),
       },
       options.findings,
     );
@@ -109,7 +115,7 @@ export class Walk {
     // Line feeds alone come by the million: to throw for each would take minutes.
     if (end - start < lineFrameBytesMin) return this.#unreadable(place, "too short for a record");
     try {
-      return scanLine(bytes, start, end);
+      return this.#line.scan(bytes, start, end);
     } catch (error) {
       return this.#unreadable(place, messageOf(error));
     }
@@ -129,15 +135,15 @@ export class Walk {
 
   #accept(view: LineView): void {
     const { scanned } = view;
-    this.#hashes.enter(view);
+    this.#hashes.enter(scanned);
     const problem = this.#verifyRecord(view);
     if (problem !== undefined) this.#fail(view, problem.class, problem.detail);
     this.#previousGroup = problem === undefined ? scanned.group : undefined;
-    if (problem === undefined) this.#previousTime = scanned.time;
-    if (scanned.kind === "action") this.#counts.actions++;
+    if (problem === undefined) this.#previousTime.read(scanned);
+    if (scanned.isAction) this.#counts.actions++;
     if (this.#leavesLeft < 0) return;
-    this.tree.append(this.#hashes.leaf, this.#hashes.entry, 1);
-    this.#options.onSize(this.tree.size, scanned.kind);
+    this.tree.append(this.#hashes.entry, 1);
+    this.#options.onSize(this.tree.size, scanned);
   }
 
   #vacate(count: number): void {
@@ -147,7 +153,7 @@ export class Walk {
     this.#leavesLeft -= count;
     if (this.#leavesLeft < 0) return;
     for (let slot = 0; slot < count; slot++) {
-      this.tree.append(emptySlot, emptySlot, 1);
+      this.tree.append(emptySlot, 1);
       this.#options.onSize(this.tree.size, undefined);
     }
   }
@@ -158,8 +164,8 @@ export class Walk {
     const key = this.#verifyKey(scanned);
     const chain = this.#chains.open(scanned, this.#epoch);
     if (chain === undefined) return { class: "malformed", detail: tooManyChains };
-    const body = this.#verifyBody(view);
-    const mac = this.#verifyMac(view, chain, key === undefined);
+    const body = this.#verifyBody(scanned);
+    const mac = this.#verifyMac(scanned, chain, key === undefined);
     const inChain = this.#verifyPlaceInChain(scanned, chain, mac);
     const problem =
       this.#verifyWriter(scanned) ?? key ?? body ?? inChain.problem ?? this.#verifyOrder(scanned);
@@ -173,13 +179,16 @@ export class Walk {
   }
 
   #verifyWriter(line: ScannedLine): Problem | undefined {
-    if (line.writer === this.#options.writer) return undefined;
+    const { bytes, writerAt } = line;
+    if (holdsText(bytes, writerAt, writerAt + this.#writerText.length, this.#writerText)) {
+      return undefined;
+    }
     return { class: "spliced", detail: `the record names another ledger as its writer` };
   }
 
   #verifyKey(line: ScannedLine): Problem | undefined {
+    if (holdsText(line.bytes, line.keyAt, line.keyEnd, this.#keyText)) return undefined;
     const expected = this.#keyName;
-    if (line.key === expected) return undefined;
     if (expected === undefined) return this.#enterKey(line.key);
     // The record that announced the key may be among those that are damaged.
     const announced = this.#findings.lineTotal > 0 && epochOf(line.key) > this.#epoch;
@@ -189,6 +198,7 @@ export class Walk {
 
   #enterKey(name: string): Problem | undefined {
     this.#keyName = name;
+    this.#keyText = Buffer.from(name, "latin1");
     this.#epoch = epochOf(name);
     const known = this.#options.keys?.nameOf(this.#epoch);
     this.#isForeignKey = known !== undefined && known !== name;
@@ -197,34 +207,32 @@ export class Walk {
     return { class: "wrong_key", detail };
   }
 
-  #verifyBody(view: LineView): Problem | undefined {
-    const { scanned } = view;
+  #verifyBody(scanned: ScannedLine): Problem | undefined {
     if (scanned.bodyStart < 0) {
       const detail = "the body is missing, and no record says that it was erased";
       return { class: "altered", detail };
     }
-    if (this.#hashes.bodyDigestHex(view) !== scanned.bodyDigest) {
+    if (!this.#hashes.isBodyTheirs(scanned)) {
       return { class: "altered", detail: "the body is not the one whose digest the head holds" };
     }
-    if (isCanonicalBody(view.bytes, scanned)) return undefined;
+    if (scanned.isCanonicalBody) return undefined;
     return { class: "malformed", detail: "the body is not a canonical JSON object" };
   }
 
-  #verifyMac(view: LineView, chain: ChainState, isNamedKey: boolean): MacState {
-    if (chain.mac === undefined || this.#isForeignKey || !isNamedKey) {
+  #verifyMac(line: ScannedLine, chain: ChainState, isNamedKey: boolean): MacState {
+    if (!chain.hasKey || this.#isForeignKey || !isNamedKey) {
       this.unknownMacs++;
       return "unknown";
     }
     this.#counts.macs++;
-    const { headStart, headEnd } = view.scanned;
-    const computed = chain.mac(view.bytes.subarray(headStart, headEnd));
-    if (computed === this.#hashes.macText) return "good";
-    this.#computedMac = Buffer.from(computed, "latin1").toString("hex");
+    const computed = this.#chains.macOf(chain, line);
+    if (this.#hashes.isMac(computed)) return "good";
+    this.#computedMac = Buffer.from(computed, "latin1");
     return "bad";
   }
 
   #verifyPlaceInChain(line: ScannedLine, chain: ChainState, mac: MacState): ChainStep {
-    const follows = line.previousMac === chain.tip || line.previousMac === chain.computedTip;
+    const follows = this.#chains.follows(chain, line);
     const missing = line.sequence - chain.sequence - 1;
     if (mac === "bad") {
       const advances = missing === 0 && follows;
@@ -254,24 +262,15 @@ export class Walk {
       const detail = `group ${line.group} is neither this record nor the group before`;
       return { class: "altered", detail };
     }
-    if (!isAfter(this.#previousTime, line.time)) return undefined;
+    this.#time.read(line);
+    if (!this.#previousTime.isAfter(this.#time)) return undefined;
     return { class: "altered", detail: "time runs backwards from the record before" };
   }
 
   #isGenuine(view: LineView): boolean | undefined {
     const { scanned } = view;
     if (scanned.writer !== this.#options.writer) return false;
-    const mac = this.#chains.macOf(scanned, epochOf(scanned.key));
-    if (mac === undefined) return undefined;
-    const computed = mac(view.bytes.subarray(scanned.headStart, scanned.headEnd));
-    return Buffer.from(computed, "latin1").toString("hex") === scanned.mac;
-  }
-
-  #continuesChain(view: LineView): boolean {
-    const { scanned } = view;
-    const chain = this.#chains.find(scanned);
-    const tip = chain?.tip ?? this.#chains.genesis(scanned);
-    return scanned.sequence === (chain?.sequence ?? 0) + 1 && scanned.previousMac === tip;
+    return this.#chains.isGenuine(scanned, epochOf(scanned.key));
   }
 
   #fail(view: LineView, name: FailureClass, detail: string): void {
@@ -308,7 +307,23 @@ function badPredecessor(chain: ChainState, mac: MacState): Problem {
   return { class: "altered", detail };
 }
 
-/** Decimal numbers without leading zeros. */
-function isAfter(left: string, right: string): boolean {
-  return left.length === right.length ? left > right : left.length > right.length;
+const lowDigits = 10;
+const ZERO = 0x30;
+
+/** A time as two numbers that hold all of its digits. */
+class LineTime {
+  #high = 0;
+  #low = 0;
+
+  read({ bytes, timeAt, timeEnd }: ScannedLine): void {
+    const middle = Math.max(timeAt, timeEnd - lowDigits);
+    this.#high = 0;
+    this.#low = 0;
+    for (let at = timeAt; at < middle; at++) this.#high = this.#high * 10 + bytes[at]! - ZERO;
+    for (let at = middle; at < timeEnd; at++) this.#low = this.#low * 10 + bytes[at]! - ZERO;
+  }
+
+  isAfter(other: LineTime): boolean {
+    return this.#high === other.#high ? this.#low > other.#low : this.#high > other.#high;
+  }
 }
