@@ -119,6 +119,9 @@ export const attributesPerItemMax = 65_536;
 export const shapesMax = 16_384;
 export const shapeAttributesMax = 128;
 export const shapeKeyBytesMax = 128;
+/** Audit: forms of records that are remembered, and those for one action with one layout. */
+export const formsMax = 1024;
+export const formsPerOutlineMax = 16;
 /** Audit: attributes of one request that are held as columns; further ones are walked again. */
 export const requestAttributesMax = 1_000_000;
 /** Audit: bodies of all records of one request. */

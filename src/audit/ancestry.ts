@@ -16,42 +16,15 @@
  * The name of a service is never the name of an agent.
  */
 import { ancestorsMax } from "../limits.ts";
+import { AGENT, ALL, type Statement, statementsUnder } from "./actor.ts";
 import type { Names } from "./chains.ts";
 import { baseSources } from "./conventions/base.ts";
 import { actorPlan } from "./conventions/index.ts";
-import { ABSENT, Draft } from "./draft.ts";
-import { type ActionType, MEMBER, MEMBERS, type MemberPath } from "./members.ts";
-import type { Sources } from "./plan.ts";
 import { DISPUTED, SpanIndex } from "./span-index.ts";
 import type { PendingRecord, Place } from "./survey.ts";
 import type { Item, ResourceContext } from "./walk/items.ts";
 import type { RequestWalk } from "./walk/request-walk.ts";
 import type { View } from "./walk/view.ts";
-
-/** What an ancestor passes on as a whole, a bit each: the members of one group stand together. */
-const GROUPS: readonly (readonly number[])[] = (
-  [
-    ["actor.agent.id", "actor.agent.name", "actor.agent.version"],
-    ["actor.conversation"],
-    ["actor.session"],
-    ["actor.turn"],
-    ["actor.user.id", "actor.user.roles"],
-  ] as const
-).map((paths: readonly MemberPath[]) => paths.map((path) => MEMBER[path]));
-const AGENT = 1;
-const ALL = (1 << GROUPS.length) - 1;
-
-/** One member as an ancestor states it. */
-export interface Statement {
-  /** The bit of its group. */
-  readonly group: number;
-  readonly member: number;
-  readonly kind: number;
-  readonly start: number;
-  readonly stop: number;
-  /** For the provenance: `parent.` and the key that states it. */
-  readonly from: string;
-}
 
 /** An ancestor that says something about who acted, and the next one above it that does. */
 export interface Ancestor {
@@ -62,17 +35,6 @@ export interface Ancestor {
   /** Groups that are settled here, by what is stated or because nobody further up is meant. */
   readonly settled: number;
   readonly above: Ancestor | undefined;
-}
-
-/** The groups of which the draft has nothing yet and the record's action can have something. */
-export function groupsMissing(draft: Draft, type: ActionType): number {
-  let missing = 0;
-  for (let group = 0; group < GROUPS.length; group++) {
-    const members = GROUPS[group]!;
-    if (members.every((member) => draft.state[member] === ABSENT)) missing |= 1 << group;
-  }
-  // The agent of a run is the one that runs, not the one that started it.
-  return type === "agent_run" || type === "config_change" ? missing & ~AGENT : missing;
 }
 
 /** Below spans with one id that have different parents, nobody is known to be meant. */
@@ -98,7 +60,6 @@ export class Ancestry {
   /** By ordinal, once `#asked`: the nearest from this span upwards that says something. */
   readonly #found: (Ancestor | undefined)[] = [];
   readonly #asked: boolean[] = [];
-  readonly #draft = new Draft();
 
   constructor(bytes: Uint8Array) {
     this.#index = new SpanIndex(bytes);
@@ -183,11 +144,7 @@ export class Ancestry {
     const first = this.#firsts[span];
     const sources = first?.convention.sources ?? baseSources;
     walk.lend(item);
-    const plan = actorPlan(sources, view.use(item).layout);
-    if (plan === undefined) return NOTHING;
-    this.#draft.begin(item.attributes.count);
-    this.#draft.take(plan, view, false);
-    const statements = statementsIn(this.#draft, sources, view);
+    const statements = statementsUnder(view.use(item), sources, "parent");
     // The agent that is being created does nothing yet.
     const created = first?.action.type === "config_change";
     return created ? statements.filter(({ group }) => group !== AGENT) : statements;
@@ -195,26 +152,6 @@ export class Ancestry {
 }
 
 const NOTHING: readonly Statement[] = [];
-
-function statementsIn(draft: Draft, sources: Sources, { columns }: View): readonly Statement[] {
-  const statements: Statement[] = [];
-  for (const [number, members] of GROUPS.entries()) {
-    for (const member of members) {
-      const row = draft.state[member]! - 1;
-      if (row < 0) continue;
-      const key = draft.provenance[member] ?? sources[MEMBERS[member]!.path]![0];
-      statements.push({
-        group: 1 << number,
-        member,
-        kind: columns.kind[row]!,
-        start: columns.valueStart[row]!,
-        stop: columns.valueStop[row]!,
-        from: `parent.${key}`,
-      });
-    }
-  }
-  return statements;
-}
 
 function groupsOf(statements: readonly Statement[]): number {
   return statements.reduce((groups, { group }) => groups | group, 0);
@@ -229,7 +166,7 @@ function differences(left: readonly Statement[], right: readonly Statement[], vi
       .map(({ member, start, stop }) => `${member} ${stop - start} ${view.latin1(start, stop)}`)
       .join();
   let differ = 0;
-  for (let group = 1; group <= both; group *= 2) {
+  for (const { group } of left) {
     if ((both & group) !== 0 && text(left, group) !== text(right, group)) differ |= group;
   }
   return differ;

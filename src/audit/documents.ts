@@ -1,11 +1,12 @@
 /** The ids of retrieved documents: OpenTelemetry sends `[{id, score, …}]`, as a list or as JSON. */
 import { canonicalize } from "../bytes/canonical-json.ts";
+import { encodeUtf8 } from "../bytes/utf8.ts";
 import { ABSENT, type Draft } from "./draft.ts";
 import { writeValue, type ValuePlace } from "./json-value.ts";
 import { JsonWriter } from "./json-writer.ts";
 import { MEMBER } from "./members.ts";
-import type { RecordSource } from "./record.ts";
 import { STRING } from "./walk/columns.ts";
+import type { View } from "./walk/view.ts";
 
 const DOCUMENTS = MEMBER["data.documents"];
 const ROWS = MEMBER["data.rows"];
@@ -14,8 +15,7 @@ const ROWS = MEMBER["data.rows"];
  * Replaces a list of documents by their ids, and counts them where nothing else does. The list
  * itself, with its scores and texts, stays an attribute.
  */
-export function takeDocuments(draft: Draft, source: RecordSource): void {
-  const { columns, bytes, attributes } = source;
+export function takeDocuments(draft: Draft, { columns, bytes, attributes }: View): void {
   const row = draft.state[DOCUMENTS]! - 1;
   const place = {
     kind: columns.kind[row]!,
@@ -27,9 +27,10 @@ export function takeDocuments(draft: Draft, source: RecordSource): void {
   const position = row - attributes.base;
   if (position >= 0 && position < attributes.count) draft.used[position] = 0;
   draft.state[DOCUMENTS] = ABSENT;
-  if (found.ids.length > 0) draft.setJson("data.documents", canonicalize(found.ids));
+  if (found.ids.length > 0)
+    draft.setConstant("data.documents", encodeUtf8(canonicalize(found.ids)));
   if (draft.state[ROWS] !== ABSENT) return;
-  draft.setJson("data.rows", String(found.count));
+  draft.setConstant("data.rows", encodeUtf8(String(found.count)));
   draft.note(ROWS, "gen_ai.retrieval.documents");
 }
 

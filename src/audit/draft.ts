@@ -1,26 +1,23 @@
-/**
- * One record between mapping and encoding: for every member where its value lies. Used for record
- * after record, so that a span costs no objects.
- */
+/** What the form of a record is drawn from: for every member where its value lies. */
 import { MEMBERS, type MemberPath, MEMBER, type MemberType } from "./members.ts";
 import type { Plan } from "./plan.ts";
 import { isSentinel } from "./sentinels.ts";
 import { ARRAY, BOOL, type Columns, DOUBLE, EMPTY, INT, STRING } from "./walk/columns.ts";
-import type { EventItem } from "./walk/items.ts";
 import type { View } from "./walk/view.ts";
 
 /** States of a member; a positive state is the row of an attribute plus one. */
 export const ABSENT = 0;
-/** JSON text in `json`. */
-export const JSON_TEXT = -1;
-/** JSON in UTF-8 in `raw`. */
-export const JSON_BYTES = -2;
-/** The UTF-8 text between `from` and `to` of the request's bytes. */
-export const RANGE = -3;
-/** The span events in `lists`. */
-export const EVENTS = -4;
-/** Composed while it is written. */
-export const COMPOSED = -5;
+/** JSON in UTF-8 in `constants`. */
+export const CONSTANT = -1;
+/** JSON that differs from record to record: text, or UTF-8. */
+export const JSON_BLANK = -2;
+export const RAW_BLANK = -3;
+export const SPAN_NAME = -4;
+export const STATUS_MESSAGE = -5;
+/** A list of span events. */
+export const EVENTS = -6;
+/** Put together from what the draft or the item has. */
+export const COMPOSED = -7;
 
 export type Flag =
   | "ambiguous_correlation"
@@ -34,15 +31,13 @@ const NUMERIC = /^-?\d{1,15}$/;
 
 export class Draft {
   readonly state: Int32Array = new Int32Array(MEMBERS.length);
-  readonly json: string[] = [];
-  readonly raw: Uint8Array[] = [];
-  readonly from: Int32Array = new Int32Array(MEMBERS.length);
-  readonly to: Int32Array = new Int32Array(MEMBERS.length);
-  readonly lists: (readonly EventItem[])[] = [];
+  readonly constants: Uint8Array[] = [];
   /** By member: the key a value came from where that must be stated. */
   readonly provenance: (string | undefined)[] = [];
   foreignCount = 0;
   readonly flags: Set<Flag> = new Set();
+  /** What was taken or passed over depends on more than the kinds of values. */
+  particular = false;
   /** By position among the record's attributes: equals `turn` where the mapping used it. */
   used: Uint32Array = new Uint32Array(256);
   turn = 0;
@@ -52,6 +47,7 @@ export class Draft {
     if (this.foreignCount > 0) this.provenance.fill(undefined);
     this.foreignCount = 0;
     if (this.flags.size > 0) this.flags.clear();
+    this.particular = false;
     if (attributes > this.used.length) this.used = new Uint32Array(attributes * 2);
     this.turn++;
   }
@@ -80,19 +76,6 @@ export class Draft {
     }
   }
 
-  /** Takes a value that lies outside the record's own attributes, as a row added for it. */
-  takeValue(
-    member: number,
-    value: { kind: number; start: number; stop: number },
-    columns: Columns,
-  ): void {
-    const row = columns.add();
-    columns.kind[row] = value.kind;
-    columns.valueStart[row] = value.start;
-    columns.valueStop[row] = value.stop;
-    this.state[member] = row + 1;
-  }
-
   note(member: number, source: string): void {
     this.provenance[member] = source;
     this.foreignCount++;
@@ -102,53 +85,54 @@ export class Draft {
     return this.state[MEMBER[path]] !== ABSENT;
   }
 
-  setJson(path: MemberPath, text: string): void {
+  /** The same value in every record of the form. */
+  setConstant(path: MemberPath, json: Uint8Array): void {
     const member = MEMBER[path];
-    this.state[member] = JSON_TEXT;
-    this.json[member] = text;
-  }
-
-  setBytes(member: number, bytes: Uint8Array): void {
-    this.state[member] = JSON_BYTES;
-    this.raw[member] = bytes;
-  }
-
-  setRange(member: number, from: number, to: number): void {
-    this.state[member] = RANGE;
-    this.from[member] = from;
-    this.to[member] = to;
+    this.state[member] = CONSTANT;
+    this.constants[member] = json;
   }
 
   #accepts(type: MemberType, columns: Columns, bytes: Uint8Array, row: number): boolean {
     const kind = columns.kind[row]!;
-    if (kind === EMPTY) return false;
-    if (kind === STRING) {
-      const start = columns.valueStart[row]!;
-      const stop = columns.valueStop[row]!;
-      if (type === "any") return true;
-      if (isSentinel(bytes, start, stop)) {
-        this.flags.add("sentinel");
-        return false;
-      }
-      if (type === "text" || type === "texts") return true;
-      const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, stop - start).toString(
-        "latin1",
-      );
-      return type === "integer" ? NUMERIC.test(text) : text === "true" || text === "false";
+    const taken = takes(type, kind);
+    if (taken === NO || kind !== STRING || type === "any") return taken !== NO;
+    const start = columns.valueStart[row]!;
+    const stop = columns.valueStop[row]!;
+    if (isSentinel(bytes, start, stop)) {
+      this.flags.add("sentinel");
+      this.particular = true;
+      return false;
     }
-    switch (type) {
-      case "text":
-        return kind === INT || kind === BOOL || kind === DOUBLE;
-      case "texts":
-        return kind === ARRAY;
-      case "integer":
-        return kind === INT;
-      case "boolean":
-        return kind === BOOL;
-      case "any":
-        return true;
-      default:
-        return false;
-    }
+    if (taken === YES) return true;
+    this.particular = true;
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, stop - start).toString(
+      "latin1",
+    );
+    return type === "integer" ? NUMERIC.test(text) : text === "true" || text === "false";
+  }
+}
+
+export const NO = 0;
+/** Unless it is a text that stands for nothing. */
+export const YES = 1;
+/** Only some texts are meant. */
+export const SOME = 2;
+
+/** Whether a member of a type takes a value of a kind. */
+export function takes(type: MemberType, kind: number): typeof NO | typeof YES | typeof SOME {
+  if (kind === EMPTY) return NO;
+  switch (type) {
+    case "text":
+      return kind === STRING || kind === INT || kind === BOOL || kind === DOUBLE ? YES : NO;
+    case "texts":
+      return kind === STRING || kind === ARRAY ? YES : NO;
+    case "integer":
+      return kind === STRING ? SOME : kind === INT ? YES : NO;
+    case "boolean":
+      return kind === STRING ? SOME : kind === BOOL ? YES : NO;
+    case "any":
+      return YES;
+    default:
+      return NO;
   }
 }

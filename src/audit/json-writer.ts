@@ -154,6 +154,24 @@ export class JsonWriter {
     this.at = at;
   }
 
+  /** `length` bytes of `source`, which has eight more behind them. */
+  run(source: DataView, start: number, length: number): void {
+    this.reserve(length + 8);
+    const { at } = this;
+    const to = this.#words;
+    for (let offset = 0; offset < length; offset += 8) {
+      to.setBigInt64(at + offset, source.getBigInt64(start + offset, true), true);
+    }
+    this.at = at + length;
+  }
+
+  /** A JSON string of `count` bytes as hexadecimal. */
+  hexText(source: Uint8Array, start: number, count: number): void {
+    this.byte(QUOTE);
+    this.hex(source, start, start + count);
+    this.byte(QUOTE);
+  }
+
   hex(source: Uint8Array, start: number, stop: number): void {
     this.reserve((stop - start) * 2);
     const { bytes } = this;

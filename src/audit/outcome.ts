@@ -11,32 +11,33 @@
  *    reason why a model finished is `error`;
  * 5. otherwise unknown. `pending` needs evidence of an approval, which only 1 and 2 can give.
  */
-import type { Action, Outcome } from "./conventions/convention.ts";
-import type { Draft } from "./draft.ts";
+import { type Action, outcome, type Outcome } from "./conventions/convention.ts";
 import { MEMBER, type ActionType, type MemberPath } from "./members.ts";
 import { ARRAY, KVLIST, STRING } from "./walk/columns.ts";
 import { keyId } from "./walk/keys.ts";
 import type { View } from "./walk/view.ts";
 
-const UNKNOWN: Outcome = { status: "unknown" };
-const SUCCESS: Outcome = { status: "success", basis: "inferred" };
-const EXECUTED: Outcome = { status: "success", basis: "inferred", executed: true };
-const FAILURE: Outcome = { status: "failure", basis: "explicit" };
-const SAID_FAILURE: Outcome = { status: "failure", basis: "inferred", executed: true };
+const UNKNOWN = outcome("unknown");
+const SUCCESS = outcome("success", "inferred");
+const EXECUTED = outcome("success", "inferred", true);
+const FAILURE = outcome("failure", "explicit");
+const ENDED_BY_ERROR = outcome("failure", "inferred");
+const SAID_FAILURE = outcome("failure", "inferred", true);
+const PROTOCOL_FAILURE = outcome("failure", "explicit", true);
 
-const WORDS: Readonly<Record<string, Outcome["status"]>> = {
-  success: "success",
-  completed: "success",
-  ok: "success",
-  failure: "failure",
-  failed: "failure",
-  error: "failure",
-  denied: "denied",
-  cancelled: "cancelled",
-  pending: "pending",
-  partial: "partial",
-  incomplete: "partial",
-};
+const WORDS: ReadonlyMap<string, Outcome> = new Map([
+  ["success", outcome("success", "explicit")],
+  ["completed", outcome("success", "explicit")],
+  ["ok", outcome("success", "explicit")],
+  ["failure", FAILURE],
+  ["failed", FAILURE],
+  ["error", FAILURE],
+  ["denied", outcome("denied", "explicit")],
+  ["cancelled", outcome("cancelled", "explicit")],
+  ["pending", outcome("pending", "explicit")],
+  ["partial", outcome("partial", "explicit")],
+  ["incomplete", outcome("partial", "explicit")],
+]);
 
 /** The first is ours. `queued` and `in_progress` are no approval, so they stay unknown. */
 const EXPLICIT: readonly number[] = [
@@ -74,33 +75,47 @@ function numbered(
   );
 }
 
-const FINISH_REASONS = MEMBER["model.finish_reasons"];
-const RESULT = MEMBER["content.result"];
-const ERROR_TYPE = MEMBER["outcome.error.type"];
+export const FINISH_REASONS: number = MEMBER["model.finish_reasons"];
+export const RESULT: number = MEMBER["content.result"];
+export const ERROR_TYPE: number = MEMBER["outcome.error.type"];
+
+/** Whether the members that are there prove that an answer came. */
+export function proves(type: ActionType, has: (member: number) => boolean): boolean {
+  return EVIDENCE[type]?.some((member) => has(member)) === true;
+}
+
+/** What an outcome is judged by: rows of attributes, or -1. */
+export interface Clues {
+  result: number;
+  errorType: number;
+  finishReasons: number;
+  /** Some member proves that an answer came. */
+  evidence: boolean;
+}
 
 /** `decided` is the outcome that a decision on the same call, in the same request, implies. */
 export function outcomeOf(
   view: View,
   action: Action,
-  draft: Draft,
+  clues: Clues,
   decided: Outcome | undefined,
 ): Outcome {
   if (action.outcome !== undefined) return action.outcome;
   if (decided !== undefined) return decided;
   const explicit = explicitOutcome(view);
   if (explicit !== undefined) return explicit;
-  if (draft.state[ERROR_TYPE] !== 0 || view.item.statusCode === 2) {
-    return isPause(view, draft) ? UNKNOWN : FAILURE;
+  if (clues.errorType >= 0 || view.item.statusCode === 2) {
+    return isPause(view, clues.errorType) ? UNKNOWN : FAILURE;
   }
-  if (action.type === "tool_call" || action.type === "handoff") return toolOutcome(view, draft);
-  if (endedByError(view, draft)) return { status: "failure", basis: "inferred" };
-  const evidence = EVIDENCE[action.type];
-  return evidence?.some((member) => draft.state[member] !== 0) === true ? SUCCESS : UNKNOWN;
+  if (action.type === "tool_call" || action.type === "handoff") {
+    return toolOutcome(view, clues.result);
+  }
+  if (endedByError(view, clues.finishReasons)) return ENDED_BY_ERROR;
+  return clues.evidence ? SUCCESS : UNKNOWN;
 }
 
 /** The one finish reason of the conventions that is no answer: every choice has it. */
-function endedByError(view: View, draft: Draft): boolean {
-  const row = draft.state[FINISH_REASONS]! - 1;
+function endedByError(view: View, row: number): boolean {
   if (row < 0) return false;
   const { columns } = view;
   const text = view.latin1(columns.valueStart[row]!, columns.valueStop[row]!);
@@ -115,20 +130,18 @@ const ERROR_ELEMENT = "\n\u0007\n\u0005error";
 function explicitOutcome(view: View): Outcome | undefined {
   for (const key of EXPLICIT) {
     if ((view.layout.positions[key] ?? -1) < 0) continue;
-    const said = view.text(key)?.toLowerCase() ?? "";
-    if (Object.hasOwn(WORDS, said)) return { status: WORDS[said]!, basis: "explicit" };
+    const meant = WORDS.get(view.text(key)?.toLowerCase() ?? "");
+    if (meant !== undefined) return meant;
   }
   return undefined;
 }
 
-function isPause(view: View, draft: Draft): boolean {
-  const row = draft.state[ERROR_TYPE]! - 1;
+function isPause(view: View, row: number): boolean {
   if (row < 0 || view.columns.kind[row] !== STRING) return false;
   return PAUSES.test(view.slice(view.columns.valueStart[row]!, view.columns.valueStop[row]!));
 }
 
-function toolOutcome(view: View, draft: Draft): Outcome {
-  const row = draft.state[RESULT]! - 1;
+function toolOutcome(view: View, row: number): Outcome {
   if (row < 0) return UNKNOWN;
   const { columns } = view;
   const start = columns.valueStart[row]!;
@@ -168,7 +181,7 @@ function resultSaysError(text: string): Outcome | undefined {
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
   const { isError, is_error, error, status, result } = value as Record<string, unknown>;
-  if (isError === true || is_error === true) return { ...FAILURE, executed: true };
+  if (isError === true || is_error === true) return PROTOCOL_FAILURE;
   if (status === "error" || status === "failed" || status === "failure") return SAID_FAILURE;
   const named = (typeof error === "string" && error !== "") || isObject(error);
   const success = result !== undefined || status === "success" || status === "ok";

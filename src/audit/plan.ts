@@ -18,6 +18,8 @@ export interface Recipe {
     readonly keys: readonly number[];
     /** Per key: its name where provenance must state it. */
     readonly foreign: readonly (string | undefined)[];
+    /** Per key: its name. */
+    readonly names: readonly string[];
   }[];
 }
 
@@ -27,6 +29,7 @@ export interface Plan {
   readonly ends: Int32Array;
   readonly positions: Int32Array;
   readonly foreign: readonly (string | undefined)[];
+  readonly names: readonly string[];
 }
 
 let recipes = 0;
@@ -41,6 +44,7 @@ export function compileRecipe(type: ActionType, sources: Sources): Recipe {
         index: MEMBER[path],
         keys: keys.map((name) => keyId(name)),
         foreign: keys.map((name) => (name === current ? undefined : name)),
+        names: keys,
       };
     })
     .toSorted((a, b) => a.index - b.index);
@@ -53,6 +57,7 @@ export function compilePlan(recipe: Recipe, positionOf: Int32Array): Plan {
   const ends: number[] = [];
   const positions: number[] = [];
   const foreign: (string | undefined)[] = [];
+  const names: string[] = [];
   for (const member of recipe.members) {
     const before = positions.length;
     for (const [rank, key] of member.keys.entries()) {
@@ -60,6 +65,7 @@ export function compilePlan(recipe: Recipe, positionOf: Int32Array): Plan {
       if (position < 0) continue;
       positions.push(position);
       foreign.push(member.foreign[rank]);
+      names.push(member.names[rank]!);
     }
     if (positions.length === before) continue;
     members.push(member.index);
@@ -70,5 +76,6 @@ export function compilePlan(recipe: Recipe, positionOf: Int32Array): Plan {
     ends: Int32Array.from(ends),
     positions: Int32Array.from(positions),
     foreign,
+    names,
   };
 }

@@ -9,8 +9,9 @@ import { fromHex, toHex } from "../bytes/hex.ts";
 import { batchBytesMax } from "../limits.ts";
 import { Ancestry } from "./ancestry.ts";
 import { ChainResolver } from "./chains.ts";
-import { Composer } from "./composer.ts";
+import { Composer, type Desk } from "./composer.ts";
 import { eventFilter } from "./conventions/index.ts";
+import { FormDrawer } from "./draw-form.ts";
 import { fingerprintDomain } from "./fingerprint.ts";
 import { Identifier } from "./identity.ts";
 import { JsonWriter } from "./json-writer.ts";
@@ -34,11 +35,8 @@ export const bodyDomain = "spanseal body v1\n";
 const nonceBytes = 16;
 
 /** What is made once and used for batch after batch, so that a batch leaves little to collect. */
-interface Workspace {
-  /** Layouts of key sequences, which depend on the keys that a policy names. */
-  readonly shapes: ShapeTree;
+interface Workspace extends Desk {
   readonly columns: Columns;
-  readonly writer: JsonWriter;
 }
 
 const workspaces = new WeakMap<AuditPolicy, Workspace>();
@@ -57,8 +55,8 @@ export function prepare(
 ): PreparedBatch {
   const redacted = redactRequest(request.signal, request.bytes, policy.redaction);
   if (request.signal === "metrics") return passThrough(request, redacted);
-  const { shapes, columns, writer } = workspaceOf(policy);
-  const reader = new AttributeReader(redacted.bytes, shapes, columns);
+  const desk = workspaceOf(policy);
+  const reader = new AttributeReader(redacted.bytes, desk.shapes, desk.columns);
   const walk = new RequestWalk(request.signal, reader, eventFilter);
   const view = new View(reader);
   const chains = new ChainResolver(policy, memory, new View(reader));
@@ -69,7 +67,7 @@ export function prepare(
   if (request.signal === "traces") {
     for (const record of records) record.above = ancestry.above(record.item, { walk, view });
   }
-  const bodies = encode(request, records, policy, { redacted, walk, view, writer });
+  const bodies = encode(request, records, policy, { redacted, walk, view, desk });
   const stamped = policy.stamp && request.signal === "traces";
   const batch: PreparedBatch = {
     signal: request.signal,
@@ -96,7 +94,8 @@ function workspaceOf(policy: AuditPolicy): Workspace {
   if (workspace === undefined || !keep) {
     const columns = new Columns();
     const writer = new JsonWriter(scratchBytes);
-    workspace = { shapes: workspace?.shapes ?? new ShapeTree(), columns, writer };
+    const shapes = workspace?.shapes ?? new ShapeTree();
+    workspace = { shapes, columns, writer, drawer: new FormDrawer() };
     workspaces.set(policy, workspace);
   }
   workspace.columns.size = 0;
@@ -134,7 +133,7 @@ interface Parts {
   readonly redacted: RedactedRequest;
   readonly walk: RequestWalk;
   readonly view: View;
-  readonly writer: JsonWriter;
+  readonly desk: Desk;
 }
 
 type Bodies = Pick<PreparedBatch, "bodies" | "bodyEnds" | "digests" | "fingerprints">;
@@ -151,11 +150,13 @@ function encode(
   request: TelemetryRequest,
   records: readonly PendingRecord[],
   policy: AuditPolicy,
-  { redacted, walk, view, writer }: Parts,
+  { redacted, walk, view, desk }: Parts,
 ): Bodies {
+  const { writer } = desk;
   const observed = request.receivedUnixNano.toString();
   const authenticated = request.peer.authenticated;
-  const composer = new Composer(view, redacted, { authenticated, observed });
+  const observedChars = observed.length;
+  const composer = new Composer(view, redacted, desk, { authenticated, observedChars });
   const prefix = Buffer.concat([FINGERPRINT_DOMAIN, policy.fingerprintKey]);
   const nonces = toHex(policy.randomBytes(nonceBytes * records.length));
   const digests = new Uint8Array(digestBytes * records.length);
@@ -167,7 +168,7 @@ function encode(
   for (const [index, record] of records.entries()) {
     writer.at = prefix.length;
     walk.lend(record.item);
-    composer.write(writer, record);
+    composer.write(record);
     const { at, bytes } = writer;
     bytes.set(prefix, 0);
     const print = hash("sha256", bytes.subarray(0, at), "latin1");

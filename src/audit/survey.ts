@@ -11,7 +11,7 @@ import {
   type Names,
   type TraceNotes,
 } from "./chains.ts";
-import type { Action, Convention, Outcome } from "./conventions/convention.ts";
+import { action, type Action, type Convention, type Outcome } from "./conventions/convention.ts";
 import {
   decision,
   DECISION_OUTCOME,
@@ -114,10 +114,10 @@ export class Survey {
     const signal = item.signal === "traces" ? "span" : "log";
     const found = classify(view, signal);
     const place = { item, names, trace };
-    for (const action of found?.actions ?? []) {
+    for (const one of found?.actions ?? []) {
       // A decision names the tool it is about: that is no call.
-      if (action.inferred === true && view.has(DECISION_OUTCOME)) continue;
-      this.#add(place, found!.convention, action);
+      if (one.inferred && view.has(DECISION_OUTCOME)) continue;
+      this.#add(place, found!.convention, one);
     }
     this.#decisions(place, view, this.records[before]?.action);
     if (item.signal === "logs") return this.records.length > before;
@@ -142,15 +142,15 @@ export class Survey {
     }
   }
 
-  #add(place: Place, convention: Convention, action: Action): void {
+  #add(place: Place, convention: Convention, one: Action): void {
     const { trace, event } = place;
     const provesAgent =
-      !DATA_TYPES.has(action.type) && convention.name !== "otel.mcp" && action.type !== "other";
+      !DATA_TYPES.has(one.type) && convention.name !== "otel.mcp" && one.type !== "other";
     if (trace !== undefined && provesAgent) trace.agent = true;
     this.records.push({
       item: place.item,
       event,
-      action,
+      action: one,
       convention,
       // The event's place in its span, after the span's own.
       ordinal: event === undefined ? 0 : event.ordinal + 1,
@@ -172,8 +172,8 @@ export class Survey {
   #settle(dataAccess: DataAccessRule): PendingRecord[] {
     const kept: PendingRecord[] = [];
     for (const record of this.records) {
-      const { item, trace, action } = record;
-      const isData = DATA_TYPES.has(action.type);
+      const { item, trace } = record;
+      const isData = DATA_TYPES.has(record.action.type);
       if (isData || record.convention.name === "otel.mcp") {
         record.orphan = !agentSeen(trace);
         if (isData && (dataAccess === "none" || (dataAccess === "agent" && record.orphan)))
@@ -194,11 +194,11 @@ function withTool(decided: Action, call: Action | undefined): Action {
   const name = call?.constants?.["tool.name"];
   if (name === undefined) return decided;
   const from = call?.provenance?.["tool.name"];
-  return {
+  return action({
     ...decided,
     constants: { ...decided.constants, "tool.name": name },
-    ...(from === undefined ? {} : { provenance: { "tool.name": from } }),
-  };
+    provenance: from === undefined ? undefined : { "tool.name": from },
+  });
 }
 
 /** Where an action was found, and what is known of that place. */

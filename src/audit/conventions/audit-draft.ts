@@ -6,7 +6,7 @@ import type { Sources } from "../plan.ts";
 import { keyId } from "../walk/keys.ts";
 import type { View } from "../walk/view.ts";
 import { genaiSources } from "./genai.ts";
-import { type Action, type Convention, NONE, type Outcome } from "./convention.ts";
+import { type Action, type Convention, lastingAction, NONE, outcome } from "./convention.ts";
 
 const sources: Sources = {
   ...genaiSources,
@@ -20,18 +20,26 @@ const byUser: Sources = {
 const ACTION = keyId("audit.action");
 const OUTCOME = keyId("audit.outcome");
 
-const OUTCOMES: Readonly<Record<string, Outcome>> = {
-  success: { status: "success", basis: "explicit" },
-  failure: { status: "failure", basis: "explicit" },
-  error: { status: "failure", basis: "explicit" },
-  denied: { status: "denied", basis: "explicit", executed: false },
+const OUTCOMES = {
+  success: outcome("success", "explicit"),
+  failure: outcome("failure", "explicit"),
+  error: outcome("failure", "explicit"),
+  denied: outcome("denied", "explicit", false),
 };
+
+/** By what was said. */
+const ACTIONS: ReadonlyMap<string, readonly Action[]> = new Map(
+  Object.entries(OUTCOMES).map(([said, meant]) => [said, [actionWith(meant)]]),
+);
+const OTHER = [actionWith(outcome("unknown"))];
+
+function actionWith(meant: Action["outcome"]): Action {
+  return lastingAction({ type: "other", phase: "main", named: "action.name", outcome: meant });
+}
 
 function classify(view: View): readonly Action[] {
   if (!view.has(ACTION) || !view.has(OUTCOME)) return NONE;
-  const said = view.text(OUTCOME)?.toLowerCase() ?? "";
-  const outcome = Object.hasOwn(OUTCOMES, said) ? OUTCOMES[said]! : { status: "unknown" as const };
-  return [{ type: "other", phase: "main", named: "action.name", outcome }];
+  return ACTIONS.get(view.text(OUTCOME)?.toLowerCase() ?? "") ?? OTHER;
 }
 
 export const auditDraft: Convention = {

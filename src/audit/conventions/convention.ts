@@ -20,15 +20,34 @@ export const OUTCOME_STATUSES = [
 ] as const;
 type OutcomeStatus = (typeof OUTCOME_STATUSES)[number];
 
+/** Made by `outcome`, once for each combination, so that outcomes are compared by identity. */
 export interface Outcome {
   readonly status: OutcomeStatus;
   /** Explicit: the sender said so. Inferred: concluded from what else it sent. */
-  readonly basis?: "explicit" | "inferred";
-  readonly executed?: boolean;
+  readonly basis: "explicit" | "inferred" | undefined;
+  readonly executed: boolean | undefined;
 }
 
-/** One action that an item proves. */
-export interface Action {
+const outcomes = new Map<string, Outcome>();
+
+export function outcome(
+  status: OutcomeStatus,
+  basis?: Outcome["basis"],
+  executed?: boolean,
+): Outcome {
+  const name = `${status} ${basis} ${executed}`;
+  let known = outcomes.get(name);
+  if (known === undefined) outcomes.set(name, (known = { status, basis, executed }));
+  return known;
+}
+
+/** One action that an item proves; made by `action` or `lastingAction`. */
+export interface Action extends Required<ActionParts> {
+  /** Made once, not for one item: forms of its records can be kept. */
+  readonly lasting: boolean;
+}
+
+export interface ActionParts {
   readonly type: ActionType;
   /**
    * Tells the actions of one item apart in their ids, so it must not change between releases:
@@ -36,15 +55,38 @@ export interface Action {
    */
   readonly phase: string;
   /** The member whose value also names the action; else the span's name does. */
-  readonly named?: MemberPath;
+  readonly named?: MemberPath | undefined;
   /** Members that the classification itself knows: enumerated words, names taken from the span. */
-  readonly constants?: Readonly<Partial<Record<MemberPath, string | boolean>>>;
+  readonly constants?: Readonly<Partial<Record<MemberPath, string | boolean>>> | undefined;
   /** What the outcome is where the convention knows better than the general rules. */
-  readonly outcome?: Outcome;
+  readonly outcome?: Outcome | undefined;
   /** Where constants came from if not from the current key: goes to `provenance`. */
-  readonly provenance?: Readonly<Partial<Record<MemberPath, string>>>;
+  readonly provenance?: Readonly<Partial<Record<MemberPath, string>>> | undefined;
   /** The type itself was concluded from keys that are present, not stated. */
   readonly inferred?: boolean;
+}
+
+/** An action with something that one item alone says. */
+export function action(parts: ActionParts): Action {
+  return make(parts, false);
+}
+
+export function lastingAction(parts: ActionParts): Action {
+  return make(parts, true);
+}
+
+/** All of one shape, because actions are read for every span. */
+function make(parts: ActionParts, lasting: boolean): Action {
+  return {
+    type: parts.type,
+    phase: parts.phase,
+    named: parts.named,
+    constants: parts.constants,
+    outcome: parts.outcome,
+    provenance: parts.provenance,
+    inferred: parts.inferred ?? false,
+    lasting,
+  };
 }
 
 export interface Convention {

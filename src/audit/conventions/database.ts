@@ -6,7 +6,7 @@ import type { Sources } from "../plan.ts";
 import { keyId } from "../walk/keys.ts";
 import type { View } from "../walk/view.ts";
 import { baseSources, exceptionSources } from "./base.ts";
-import { type Action, type Convention, NONE } from "./convention.ts";
+import { type Action, type Convention, lastingAction, NONE } from "./convention.ts";
 
 const sources: Sources = {
   ...baseSources,
@@ -32,17 +32,31 @@ const TEXT = keyId("db.query.text");
 const OLD_TEXT = keyId("db.statement");
 const SUMMARY = keyId("db.query.summary");
 
-const PLAIN: Action = {
+const PLAIN = {
   type: "data_access",
   phase: "main",
   named: "action.name",
   constants: { "data.kind": "database" },
-};
-const PLAIN_ACTIONS: readonly Action[] = [PLAIN];
+} as const;
+const PLAIN_ACTIONS: readonly Action[] = [lastingAction(PLAIN)];
 
 /** A statement's first word is its operation where no attribute names it. */
 const VERB =
   /^\s*(?<verb>select|insert|update|delete|merge|call|copy|create|alter|drop|truncate|grant|revoke)\b/i;
+
+/** By verb and the key whose text begins with it: there are few. */
+const VERB_ACTIONS = new Map<string, readonly Action[]>();
+
+function verbActions(verb: string, key: string): readonly Action[] {
+  const name = `${verb} ${key}`;
+  let actions = VERB_ACTIONS.get(name);
+  if (actions === undefined) {
+    const constants = { ...PLAIN.constants, "data.operation": verb };
+    const provenance = { "data.operation": key };
+    VERB_ACTIONS.set(name, (actions = [lastingAction({ ...PLAIN, constants, provenance })]));
+  }
+  return actions;
+}
 
 function classify(view: View): readonly Action[] {
   if (view.has(OPERATION) || view.has(OLD_OPERATION)) return PLAIN_ACTIONS;
@@ -52,14 +66,7 @@ function classify(view: View): readonly Action[] {
     [OLD_TEXT, "db.statement"],
   ] as const) {
     const verb = VERB.exec(view.text(key) ?? "")?.groups?.verb;
-    if (verb === undefined) continue;
-    return [
-      {
-        ...PLAIN,
-        constants: { "data.kind": "database", "data.operation": verb.toUpperCase() },
-        provenance: { "data.operation": name },
-      },
-    ];
+    if (verb !== undefined) return verbActions(verb.toUpperCase(), name);
   }
   return isDatabase(view) ? PLAIN_ACTIONS : NONE;
 }

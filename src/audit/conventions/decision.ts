@@ -29,7 +29,16 @@ import type { Sources } from "../plan.ts";
 import { keyId } from "../walk/keys.ts";
 import type { View } from "../walk/view.ts";
 import { genaiSources } from "./genai.ts";
-import { type Action, type Convention, NONE, type Outcome } from "./convention.ts";
+import {
+  action,
+  type Action,
+  type ActionParts,
+  type Convention,
+  lastingAction,
+  NONE,
+  outcome,
+  type Outcome,
+} from "./convention.ts";
 
 export const decisionEventName = "spanseal.decision";
 
@@ -68,19 +77,24 @@ const BY = keyId("spanseal.decision.by");
 const SCOPE = keyId("spanseal.decision.scope");
 
 /** What a decision means for the action that was decided. An allowed one has yet to happen. */
-export function outcomeOfDecision(outcome: string | undefined): Outcome | undefined {
-  switch (outcome) {
+export function outcomeOfDecision(word: string | undefined): Outcome | undefined {
+  switch (word) {
     case "denied":
-      return { status: "denied", basis: "explicit", executed: false };
+      return DENIED;
     case "pending":
-      return { status: "pending", basis: "explicit" };
+      return PENDING;
     case "expired":
     case "cancelled":
-      return { status: "cancelled", basis: "explicit", executed: false };
+      return CANCELLED;
     default:
       return undefined;
   }
 }
+
+const DENIED = outcome("denied", "explicit", false);
+const PENDING = outcome("pending", "explicit");
+const CANCELLED = outcome("cancelled", "explicit", false);
+const UNKNOWN = outcome("unknown");
 
 /** The word if it is in the list; what else was said goes to `raw`. */
 function word(
@@ -99,22 +113,38 @@ function word(
 /** The decision that the attributes state: on a span, on an event or on a log record. */
 export function decisionOf(view: View): Action {
   const raw: string[] = [];
-  const outcome = word(view, DECISION_OUTCOME, DECISION_OUTCOMES, raw) ?? "unknown";
+  const decided = word(view, DECISION_OUTCOME, DECISION_OUTCOMES, raw) ?? "unknown";
   const by = word(view, BY, DECIDERS, raw);
   const scope = word(view, SCOPE, SCOPES, raw);
+  if (raw.length > 0) return action(parts(decided, by, scope, raw.join("; ")));
+  const name = `${decided} ${by} ${scope}`;
+  let known = DECISIONS.get(name);
+  if (known === undefined) DECISIONS.set(name, (known = lastingAction(parts(decided, by, scope))));
+  return known;
+}
+
+/** By their words, all of which are in the lists: there are few. */
+const DECISIONS = new Map<string, Action>();
+
+function parts(
+  decided: string,
+  by: string | undefined,
+  scope: string | undefined,
+  raw?: string,
+): ActionParts {
   const constants: Partial<Record<MemberPath, string>> = {
     "decision.basis": "explicit",
-    "decision.outcome": outcome,
+    "decision.outcome": decided,
   };
   if (by !== undefined) constants["decision.by"] = by;
   if (scope !== undefined) constants["decision.scope"] = scope;
-  if (raw.length > 0) constants["decision.raw"] = raw.join("; ");
+  if (raw !== undefined) constants["decision.raw"] = raw;
   return {
     type: "decision",
     phase: "decision",
     named: "tool.name",
     constants,
-    outcome: outcomeOfDecision(outcome) ?? { status: "unknown" },
+    outcome: outcomeOfDecision(decided) ?? UNKNOWN,
   };
 }
 

@@ -7,7 +7,7 @@ import type { Sources } from "../plan.ts";
 import { keyId } from "../walk/keys.ts";
 import type { View } from "../walk/view.ts";
 import { baseSources, exceptionSources } from "./base.ts";
-import { type Action, type Convention, NONE } from "./convention.ts";
+import { action, type Action, type Convention, lastingAction, NONE } from "./convention.ts";
 
 export const genaiSources: Sources = {
   ...baseSources,
@@ -121,15 +121,8 @@ const DATA_KIND: Readonly<Partial<Record<ActionType, string>>> = {
 function actionOf(type: ActionType, inferred: boolean): readonly Action[] {
   const named = NAMED[type];
   const kind = DATA_KIND[type];
-  return [
-    {
-      type,
-      phase: "main",
-      ...(named === undefined ? {} : { named }),
-      ...(kind === undefined ? {} : { constants: { "data.kind": kind } }),
-      ...(inferred ? { inferred: true } : {}),
-    },
-  ];
+  const constants = kind === undefined ? undefined : { "data.kind": kind };
+  return [lastingAction({ type, phase: "main", named, constants, inferred })];
 }
 
 /** Made once: classifying a span only looks them up. */
@@ -167,10 +160,10 @@ const WORKFLOW_NAME = keyId("gen_ai.workflow.name");
 
 /** A workflow's own name, which no other action on the way is called by. */
 function named(view: View, actions: readonly Action[]): readonly Action[] {
-  const [action] = actions;
-  if (action?.type !== "workflow" || !view.has(WORKFLOW_NAME)) return actions;
+  const [first] = actions;
+  if (first?.type !== "workflow" || !view.has(WORKFLOW_NAME)) return actions;
   const name = view.text(WORKFLOW_NAME);
-  return name === undefined ? actions : [{ ...action, constants: { "action.name": name } }];
+  return name === undefined ? actions : [action({ ...first, constants: { "action.name": name } })];
 }
 
 const MESSAGE_EVENTS = [

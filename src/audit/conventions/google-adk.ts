@@ -5,7 +5,16 @@
  */
 import { keyId } from "../walk/keys.ts";
 import type { View } from "../walk/view.ts";
-import { type Action, type Convention, NONE } from "./convention.ts";
+import {
+  action,
+  type Action,
+  type Convention,
+  lastingAction,
+  NONE,
+  outcome,
+  type Outcome,
+} from "./convention.ts";
+import { outcomeOfDecision } from "./decision.ts";
 import { classifyGenai, genai } from "./genai.ts";
 
 const TOOL_NAME = keyId("gen_ai.tool.name");
@@ -17,47 +26,28 @@ const REFUSED = "This tool call is rejected";
 /** A span of its own over calls that have theirs. */
 const MERGED = "(merged tools)";
 
-const WAITING: readonly Action[] = [
-  {
-    type: "tool_call",
-    phase: "main",
-    named: "tool.name",
-    outcome: { status: "pending", basis: "explicit", executed: false },
-  },
-  {
-    type: "decision",
-    phase: "decision",
-    named: "tool.name",
-    constants: {
-      "decision.basis": "explicit",
-      "decision.by": "human",
-      "decision.outcome": "pending",
-      "decision.raw": ASKED,
-    },
-    outcome: { status: "pending", basis: "explicit" },
-  },
-];
+const WAITING = asked("pending", ASKED, outcome("pending", "explicit", false));
+const DENIED = asked("denied", REFUSED, outcome("denied", "explicit", false));
 
-const DENIED: readonly Action[] = [
-  {
-    type: "tool_call",
-    phase: "main",
-    named: "tool.name",
-    outcome: { status: "denied", basis: "explicit", executed: false },
-  },
-  {
-    type: "decision",
-    phase: "decision",
-    named: "tool.name",
-    constants: {
-      "decision.basis": "explicit",
-      "decision.by": "human",
-      "decision.outcome": "denied",
-      "decision.raw": REFUSED,
-    },
-    outcome: { status: "denied", basis: "explicit", executed: false },
-  },
-];
+/** The call, and what a person says to it. */
+function asked(decided: "pending" | "denied", raw: string, meant: Outcome): readonly Action[] {
+  const constants = {
+    "decision.basis": "explicit",
+    "decision.by": "human",
+    "decision.outcome": decided,
+    "decision.raw": raw,
+  };
+  return [
+    lastingAction({ type: "tool_call", phase: "main", named: "tool.name", outcome: meant }),
+    lastingAction({
+      type: "decision",
+      phase: "decision",
+      named: "tool.name",
+      constants,
+      outcome: outcomeOfDecision(decided),
+    }),
+  ];
+}
 
 function classify(view: View): readonly Action[] {
   const actions = classifyGenai(view);
@@ -73,15 +63,16 @@ function classify(view: View): readonly Action[] {
 
 const AGENT_IN_ARGUMENTS = /"agent_name"\s*:\s*"(?<agent>[^"\\]+)"/;
 
+const HANDOFF = lastingAction({ type: "handoff", phase: "main", named: "tool.name" });
+
 function handoff(view: View): Action {
   const agent = AGENT_IN_ARGUMENTS.exec(view.text(ARGUMENTS) ?? "")?.groups?.agent;
-  const base: Action = { type: "handoff", phase: "main", named: "tool.name" };
-  if (agent === undefined) return base;
-  return {
-    ...base,
+  if (agent === undefined) return HANDOFF;
+  return action({
+    ...HANDOFF,
     constants: { "handoff.to": agent },
     provenance: { "handoff.to": "gen_ai.tool.call.arguments" },
-  };
+  });
 }
 
 export const googleAdk: Convention = {

@@ -6,7 +6,14 @@ import type { Sources } from "../plan.ts";
 import { keyId } from "../walk/keys.ts";
 import type { View } from "../walk/view.ts";
 import { exceptionSources } from "./base.ts";
-import { type Action, type Convention, NONE } from "./convention.ts";
+import {
+  action,
+  type Action,
+  type ActionParts,
+  type Convention,
+  lastingAction,
+  NONE,
+} from "./convention.ts";
 import { genaiSources } from "./genai.ts";
 
 const sources: Sources = {
@@ -19,8 +26,7 @@ const sources: Sources = {
 };
 
 /** Methods that are actions; the rest (initialize, lists, pings, notifications) keeps house. */
-const METHODS: Readonly<Record<string, Action>> = {
-  "tools/call": { type: "tool_call", phase: "main", named: "tool.name" },
+const METHODS: Readonly<Record<string, ActionParts>> = {
   "resources/read": {
     type: "data_access",
     phase: "main",
@@ -44,7 +50,7 @@ const METHODS: Readonly<Record<string, Action>> = {
 };
 
 const ACTIONS: ReadonlyMap<string, readonly Action[]> = new Map(
-  Object.entries(METHODS).map(([method, action]) => [method, [action]]),
+  Object.entries(METHODS).map(([method, parts]) => [method, [lastingAction(parts)]]),
 );
 
 const METHOD = keyId("mcp.method.name");
@@ -57,20 +63,22 @@ const TOOL_IN_SPAN_NAME = /(?:^|\s)tools\/call (?<tool>\S+)$/;
 function classify(view: View): readonly Action[] {
   const method = view.text(METHOD);
   if (method === undefined) return NONE;
-  const actions = ACTIONS.get(method) ?? NONE;
-  return method === "tools/call" ? [toolCall(view, actions[0]!)] : actions;
+  return method === "tools/call" ? toolCall(view) : (ACTIONS.get(method) ?? NONE);
 }
 
-function toolCall(view: View, action: Action): Action {
-  const constants: Record<string, string> = view.has(TOOL_TYPE) ? {} : { "tool.type": "mcp" };
-  if (view.has(TOOL_NAME)) return { ...action, constants };
+const CALL: ActionParts = { type: "tool_call", phase: "main", named: "tool.name" };
+const TYPED_CALL: readonly Action[] = [lastingAction(CALL)];
+const UNTYPED_CALL: readonly Action[] = [
+  lastingAction({ ...CALL, constants: { "tool.type": "mcp" } }),
+];
+
+function toolCall(view: View): readonly Action[] {
+  const calls = view.has(TOOL_TYPE) ? TYPED_CALL : UNTYPED_CALL;
+  if (view.has(TOOL_NAME)) return calls;
   const tool = TOOL_IN_SPAN_NAME.exec(view.spanName)?.groups?.tool;
-  if (tool === undefined) return { ...action, constants };
-  return {
-    ...action,
-    constants: { ...constants, "tool.name": tool },
-    provenance: { "tool.name": "span.name" },
-  };
+  if (tool === undefined) return calls;
+  const constants = { ...calls[0]!.constants, "tool.name": tool };
+  return [action({ ...calls[0]!, constants, provenance: { "tool.name": "span.name" } })];
 }
 
 export const mcp: Convention = {

@@ -31,7 +31,7 @@ export class Attributes {
     for (let row = this.base; row < this.base + this.count; row++) {
       keys.push(bytes.subarray(columns.keyStart[row], columns.keyStop[row]));
     }
-    return layOut(keys);
+    return layOut(keys, undefined);
   }
 }
 
@@ -61,13 +61,7 @@ export class AttributeReader {
       );
     }
     if (attributes.shape === undefined) return;
-    const { keyStart, keyStop } = this.columns;
-    attributes.shape = this.shapes.after(
-      attributes.shape,
-      this.bytes,
-      keyStart[row]!,
-      keyStop[row]!,
-    );
+    attributes.shape = this.shapes.after(attributes.shape, this.bytes, this.columns, row);
   }
 
   /** The one layout that encoders write: key, then value, each once, with short lengths. */

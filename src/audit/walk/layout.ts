@@ -1,14 +1,17 @@
 /**
- * What a sequence of attribute keys means, worked out once per distinct sequence: where each known
+ * What a sequence of attribute keys and kinds of values means, worked out once per distinct sequence: where each known
  * key stands, and in which order the rest is written. Instrumentations send few sequences, so spans
  * of one kind share a layout and nothing is sorted or looked up per span.
  */
 import { canonicalize } from "../../bytes/canonical-json.ts";
 import { decodeUtf8Lossy, encodeUtf8 } from "../../bytes/utf8.ts";
+import type { Outline } from "../outline.ts";
 import type { Plan } from "../plan.ts";
 import { knownKeyCount, knownKeyId } from "./keys.ts";
 
 export interface Layout {
+  /** By position: the kind of the value. Undefined where the layout is that of one item only. */
+  readonly kinds: Uint8Array | undefined;
   /** By key number: the position of its first copy, or -1. */
   readonly positions: Int32Array;
   /** Positions of the first copy of every key, in canonical order of the keys. */
@@ -23,9 +26,11 @@ export interface Layout {
   readonly plans: (Plan | undefined)[];
   /** Numbers of the conventions that one of the keys calls for, per signal; filled when asked. */
   readonly conventions: { span?: readonly number[]; log?: readonly number[] };
+  /** What the mapping finds in it, by action; filled when asked. */
+  readonly outlines: Outline[];
 }
 
-export function layOut(keys: readonly Uint8Array[]): Layout {
+export function layOut(keys: readonly Uint8Array[], kinds: Uint8Array | undefined): Layout {
   const texts = keys.map((key) => decodeUtf8Lossy(key));
   const positions = new Int32Array(knownKeyCount()).fill(-1);
   const sorted = texts.map((_, position) => position);
@@ -40,6 +45,7 @@ export function layOut(keys: readonly Uint8Array[]): Layout {
     if (first && id >= 0 && id < positions.length) positions[id] = position;
   }
   return {
+    kinds,
     positions,
     order: Int32Array.from(order),
     repeated: Int32Array.from(repeated),
@@ -47,6 +53,7 @@ export function layOut(keys: readonly Uint8Array[]): Layout {
     coerced: texts.some((text, at) => text.includes("\ufffd") && !sameBytes(text, keys[at]!)),
     plans: [],
     conventions: {},
+    outlines: [],
   };
 }
 

@@ -1,82 +1,103 @@
 /**
- * A tree of key sequences: walking a span's attributes walks down the tree, and the node reached
- * has the layout. The child taken last is tried first, which is nearly always right.
+ * A tree of sequences of keys and kinds of their values: walking a span's attributes walks down the
+ * tree, and the node reached has the layout. The child taken last is tried first, which is nearly
+ * always right.
  */
-import { shapeAttributesMax, shapeKeyBytesMax, shapesMax } from "../../limits.ts";
+import { formsMax, shapeAttributesMax, shapeKeyBytesMax, shapesMax } from "../../limits.ts";
+import type { Columns } from "./columns.ts";
 import { layOut, type Layout } from "./layout.ts";
 
 export class Shape {
   readonly parent: Shape | undefined;
   readonly key: Uint8Array;
+  readonly kind: number;
   readonly depth: number;
   latest: Shape | undefined = undefined;
   readonly few: Shape[] = [];
   many: Map<string, Shape> | undefined = undefined;
   #layout: Layout | undefined = undefined;
 
-  constructor(parent: Shape | undefined, key: Uint8Array) {
+  constructor(parent: Shape | undefined, key: Uint8Array, kind: number) {
     this.parent = parent;
     this.key = key;
+    this.kind = kind;
     this.depth = parent === undefined ? 0 : parent.depth + 1;
   }
 
   get layout(): Layout {
-    this.#layout ??= layOut(keysTo(this));
+    if (this.#layout === undefined) {
+      const path = pathTo(this);
+      const kinds = Uint8Array.from(path, ({ kind }) => kind);
+      this.#layout = layOut(
+        path.map(({ key }) => key),
+        kinds,
+      );
+    }
     return this.#layout;
   }
 }
 
 export class ShapeTree {
-  root: Shape = new Shape(undefined, new Uint8Array(0));
+  root: Shape = rootShape();
   #nodes = 0;
+  #forms = 0;
 
   /**
-   * The node after `shape` for the key in `bytes[start, stop)`.
+   * The node after `shape` for the attribute in `row`.
    *
    * @returns undefined where the sequence is too long or the key too large to be kept.
    */
-  after(shape: Shape, bytes: Uint8Array, start: number, stop: number): Shape | undefined {
-    const latest = shape.latest;
-    if (latest !== undefined && equals(latest.key, bytes, start, stop)) return latest;
-    return this.#find(shape, bytes, start, stop);
-  }
-
-  #find(shape: Shape, bytes: Uint8Array, start: number, stop: number): Shape | undefined {
+  after(shape: Shape, bytes: Uint8Array, columns: Columns, row: number): Shape | undefined {
+    const start = columns.keyStart[row]!;
+    const stop = columns.keyStop[row]!;
+    const kind = columns.kind[row]!;
+    const { latest } = shape;
+    if (latest?.kind === kind && equals(latest.key, bytes, start, stop)) return latest;
     for (const child of shape.few) {
-      if (!equals(child.key, bytes, start, stop)) continue;
+      if (child.kind !== kind || !equals(child.key, bytes, start, stop)) continue;
       shape.latest = child;
       return child;
     }
     if (stop - start > shapeKeyBytesMax || shape.depth >= shapeAttributesMax) return undefined;
     // A copy, also where `bytes` is a Buffer, whose slice is none.
     const key = new Uint8Array(bytes.subarray(start, stop));
-    const text = Buffer.from(key.buffer).toString("latin1");
-    const child = shape.many?.get(text) ?? this.#add(shape, key, text);
+    const name = kind + Buffer.from(key.buffer).toString("latin1");
+    const child = shape.many?.get(name) ?? this.#add(shape, new Shape(shape, key, kind), name);
     shape.latest = child;
     return child;
   }
 
-  #add(shape: Shape, key: Uint8Array, text: string): Shape {
-    const child = new Shape(shape, key);
+  #add(shape: Shape, child: Shape, name: string): Shape {
     if (shape.few.length < fewChildren) shape.few.push(child);
-    else (shape.many ??= new Map()).set(text, child);
-    this.#nodes++;
-    // Senders who never repeat a sequence must not grow the tree for ever: start over.
-    if (this.#nodes > shapesMax) {
-      this.root = new Shape(undefined, new Uint8Array(0));
-      this.#nodes = 0;
-    }
+    else (shape.many ??= new Map()).set(name, child);
+    if (++this.#nodes > shapesMax) this.#startOver();
     return child;
   }
+
+  /** A form more is kept with one of the layouts. */
+  noteForm(): void {
+    if (++this.#forms > formsMax) this.#startOver();
+  }
+
+  /** Senders who never repeat a sequence must not grow the tree for ever. */
+  #startOver(): void {
+    this.root = rootShape();
+    this.#nodes = 0;
+    this.#forms = 0;
+  }
+}
+
+function rootShape(): Shape {
+  return new Shape(undefined, new Uint8Array(0), 0);
 }
 
 /** So many are compared one by one before a map is asked. */
 const fewChildren = 8;
 
-function keysTo(shape: Shape): Uint8Array[] {
-  const keys: Uint8Array[] = [];
-  for (let node = shape; node.parent !== undefined; node = node.parent) keys.push(node.key);
-  return keys.toReversed();
+function pathTo(shape: Shape): Shape[] {
+  const path: Shape[] = [];
+  for (let node = shape; node.parent !== undefined; node = node.parent) path.push(node);
+  return path.toReversed();
 }
 
 function equals(key: Uint8Array, bytes: Uint8Array, start: number, stop: number): boolean {
