@@ -2,11 +2,12 @@
 import type { ChildProcess } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { onTestFinished } from "vitest";
 import type { VerifyReport } from "../../src/ledger/verify/report.ts";
 import { spanseal } from "../cli/command.ts";
 import { post } from "../cli/recorded.ts";
+import type { EvidenceFiles } from "../ledger/evidence-files.ts";
 import { launchSidecar } from "../service/sidecar-process.ts";
 import { agentTelemetry } from "../support/agent-load.ts";
 import { attributes, encodeOtlp } from "../support/otlp-writer.ts";
@@ -72,6 +73,20 @@ async function record(onSpawn: (child: ChildProcess) => void): Promise<Evidence>
   const publicKey = first.ready.public_key;
   const origin = publicKey.split("+")[0]!;
   return { cwd, publicKey, origin, whole: keep("whole"), older, running };
+}
+
+/** A folder's ledger and bucket, as the tamper matrix takes them. */
+export function readEvidence(folder: string, origin: string): EvidenceFiles {
+  const files: EvidenceFiles = new Map();
+  const take = (from: string, to: string): void => {
+    for (const entry of readdirSync(from, { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name);
+      if (entry.isFile()) files.set(`${to}/${relative(from, path)}`, readFileSync(path));
+    }
+  };
+  take(join(folder, "ledger"), "ledger");
+  take(join(folder, "bucket", origin), "bucket");
+  return files;
 }
 
 /** One copy that a test may do anything to. */

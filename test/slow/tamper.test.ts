@@ -6,11 +6,24 @@ import { cpSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseTilePath, slotBytes } from "../../src/ledger/tile.ts";
+import { openKeys } from "../../src/ledger/keys.ts";
+import { parseVkey } from "../../src/ledger/note.ts";
 import { spanseal } from "../cli/command.ts";
 import { recordLedger } from "../cli/recorded.ts";
 import type { Recorded } from "../cli/recorded.ts";
+import { runMatrix } from "../faults/tamper/matrix.ts";
+import type { Subject } from "../faults/tamper/subject.ts";
+import { keyFolder } from "../ledger/log/support.ts";
 import { startSidecar } from "../service/sidecar-process.ts";
-import { brief, changeByte, changeLetter, Copy, overwrite, recordEvidence } from "./evidence.ts";
+import {
+  brief,
+  changeByte,
+  changeLetter,
+  Copy,
+  overwrite,
+  readEvidence,
+  recordEvidence,
+} from "./evidence.ts";
 import type { Evidence, Verdicts } from "./evidence.ts";
 
 let evidence: Evidence;
@@ -120,6 +133,18 @@ function changed(line: string, from: RegExp, to: string | ((digit: string) => st
 }
 
 const otherDigit = (digit: string): string => (digit === "0" ? "1" : "0");
+
+test("the matrix of test/faults, on what a sidecar wrote", async () => {
+  const ring = await openKeys(join(evidence.cwd, "spanseal-keys"), keyFolder, { create: false });
+  const subject: Subject = {
+    files: readEvidence(evidence.running, evidence.origin),
+    older: readEvidence(evidence.older, evidence.origin),
+    other: readEvidence(join(other.ledger, ".."), other.publicKey.split("+")[0]!),
+    trusted: [parseVkey(evidence.publicKey)],
+    chainKey: (epoch) => ring.chainKey(epoch),
+  };
+  expect((await runMatrix(subject)).length).toBeGreaterThan(300);
+}, 600_000);
 
 test("untouched, the copies verify; the chain key adds the MACs, the public key is enough", async () => {
   const { full, publicOnly } = await new Copy(evidence).verify();

@@ -191,8 +191,8 @@ export class Walk {
     const expected = this.#keyName;
     if (expected === undefined) return this.#enterKey(line.key);
     // The record that announced the key may be among those that are damaged.
-    const announced = this.#findings.lineTotal > 0 && epochOf(line.key) > this.#epoch;
-    if (announced) return this.#enterKey(line.key);
+    const isDamaged = this.#findings.lineTotal > 0 || this.#unaccounted > 0;
+    if (isDamaged && epochOf(line.key) > this.#epoch) return this.#enterKey(line.key);
     return { class: "wrong_key", detail: `expected key ${expected}, received ${line.key}` };
   }
 
