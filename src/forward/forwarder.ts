@@ -15,9 +15,11 @@ import { Delivery } from "./delivery.ts";
 import type { DeliveryStatus } from "./delivery.ts";
 import { ForwardError } from "./forward-error.ts";
 import { frameBytes, writeSize } from "./frame.ts";
+import { openGrpcSink } from "./grpc-sink.ts";
 import { forwardClock, retryDefaults } from "./options.ts";
 import type { ForwardClock, ForwarderOptions } from "./options.ts";
 import { cleanMessage } from "./sink-answer.ts";
+import { renewedSink } from "./renewed-sink.ts";
 import { planSink } from "./sink-options.ts";
 import type { SinkPlan } from "./sink-options.ts";
 import type { Sink } from "./sink.ts";
@@ -75,9 +77,12 @@ export interface Forwarder extends CommitFollower {
  *   not whole
  */
 export async function openForwarder(options: ForwarderOptions): Promise<Forwarder> {
-  const plan = await planSink(options.sink, options.files);
   const clock = forwardClock(options.clock);
-  const sink = await openSink(options.sink.kind, plan, clock);
+  const sink = await renewedSink({
+    readPlan: () => planSink(options.sink, options.files),
+    open: (plan) => openSink(options.sink.kind, plan, clock),
+    log: options.log,
+  });
   const lanes = new Map<Signal, Lane>();
   try {
     for (const signal of sink.signals)
@@ -89,13 +94,13 @@ export async function openForwarder(options: ForwarderOptions): Promise<Forwarde
   return new SpoolForwarder(options, sink, lanes);
 }
 
-/** Either client library takes longer to load than all of ours: only the one that is used is. */
+/** The library takes longer to load than all of ours: only who uses it waits for it. */
 async function openSink(
   kind: ForwarderOptions["sink"]["kind"],
   plan: SinkPlan,
   clock: ForwardClock,
 ): Promise<Sink> {
-  if (kind === "grpc") return (await import("./grpc-sink.ts")).openGrpcSink(plan, clock);
+  if (kind === "grpc") return openGrpcSink(plan);
   return (await import("./http-sink.ts")).openHttpSink(plan, clock);
 }
 

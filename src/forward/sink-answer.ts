@@ -1,8 +1,17 @@
 /** Reads a sink's answers. Everything here comes from the network and is bounded by the caller. */
 import { decodeUtf8Lossy } from "../bytes/utf8.ts";
 import { LENGTH_DELIMITED, VARINT, WireError, WireReader } from "../bytes/wire.ts";
-import { sinkMessageCharsMax, sinkRetryAfterMsMax } from "../limits.ts";
+import { sinkMessageCharsMax, sinkResponseBytesMax, sinkRetryAfterMsMax } from "../limits.ts";
 import type { AcceptRemark } from "./sink.ts";
+
+/** OTLP/HTTP, "Retryable response codes"; a proxy before a gRPC sink answers with them too. */
+export const retryableHttpStatus: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
+/** Of a request that was taken with an answer beyond its bound. */
+export const unreadableAnswer: AcceptRemark = {
+  kind: "unreadable",
+  message: `the answer is longer than ${sinkResponseBytesMax} bytes`,
+};
 
 const rejectedNames = ["rejectedSpans", "rejectedLogRecords", "rejectedDataPoints"];
 

@@ -1,6 +1,6 @@
 /** Checks and completes what both transports are told. Nothing of the process's environment. */
 import { validateHeaderName, validateHeaderValue } from "node:http";
-import { rootCertificates } from "node:tls";
+import { createSecureContext, rootCertificates } from "node:tls";
 import { SIGNALS } from "../audit/otlp/schema.ts";
 import type { Signal } from "../audit/otlp/schema.ts";
 import type { Files } from "../ledger/files.ts";
@@ -51,7 +51,7 @@ export async function planSink(options: SinkOptions, files: Files): Promise<Sink
   };
 }
 
-function badOption(option: string, problem: string, cause?: unknown): ForwardError {
+export function badOption(option: string, problem: string, cause?: unknown): ForwardError {
   return new ForwardError("bad_option", `exporter option ${option} ${problem}`, { cause });
 }
 
@@ -75,8 +75,11 @@ const reserved = new Set([
   "content-length",
   "content-type",
   "host",
+  "keep-alive",
+  "proxy-connection",
   "te",
   "transfer-encoding",
+  "upgrade",
 ]);
 
 function checkHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
@@ -121,4 +124,26 @@ async function readTls(tls: TlsOptions, files: Files): Promise<TlsMaterial> {
     verify: !(tls.insecureSkipVerify ?? false),
     serverName: tls.serverNameOverride,
   };
+}
+
+/**
+ * What a connection is made with. The files were read and are parsed here, so that a bad one is
+ * found when the sink is opened.
+ *
+ * @throws ForwardError `bad_option`
+ */
+export function connectOptions({ ca, cert, key, verify, serverName }: TlsMaterial): object {
+  try {
+    return {
+      secureContext: createSecureContext({
+        ca,
+        ...(cert !== undefined && key !== undefined && { cert, key }),
+      }),
+      // Explicit, because NODE_TLS_REJECT_UNAUTHORIZED would speak otherwise.
+      rejectUnauthorized: verify,
+      ...(serverName !== undefined && { servername: serverName }),
+    };
+  } catch (cause) {
+    throw badOption("tls", "has files that are not PEM, or key and certificate differ", cause);
+  }
 }

@@ -21,6 +21,8 @@ interface SendFailure<Kind extends string> {
   readonly status: string;
   /** As the sink or the network said it. */
   readonly message: string;
+  /** Nothing came that could be called an answer. */
+  readonly isUnanswered?: boolean;
 }
 
 export type AcceptRemark =

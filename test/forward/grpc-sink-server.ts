@@ -5,7 +5,8 @@ import type { Signal } from "../../src/audit/otlp/schema.ts";
 import { namesIn } from "./otlp-requests.ts";
 
 export type GrpcBehaviour =
-  | { readonly code: status.OK; readonly response: Uint8Array }
+  /** Answered only after the delay, where one is given. */
+  | { readonly code: status.OK; readonly response: Uint8Array; readonly delayMs?: number }
   | { readonly code: status; readonly details: string; readonly statusDetails?: Uint8Array }
   | "hang";
 
@@ -85,7 +86,10 @@ function answer(
   if ("response" in behaviour) {
     sink.names.push(...namesIn(signal, call.request));
     sink.requests.push(call.request);
-    return callback(null, Buffer.from(behaviour.response));
+    const respond = (): void => callback(null, Buffer.from(behaviour.response));
+    return void (behaviour.delayMs === undefined
+      ? respond()
+      : setTimeout(respond, behaviour.delayMs));
   }
   const metadata = new Metadata();
   if (behaviour.statusDetails !== undefined) {

@@ -1,4 +1,8 @@
-import { readFile } from "node:fs/promises";
+import { once } from "node:events";
+import { copyFile, readFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+import { join } from "node:path";
 import { ServerCredentials, status } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
 import { startGrpcSink } from "./grpc-sink-server.ts";
@@ -48,7 +52,7 @@ test("each signal goes to its service, byte for byte, with headers and gzip", as
   expect(sink.requests.find((bytes) => bytes.length > 1_000_000)).toEqual(Buffer.from(large));
   expect(sink.metadata[0]!.get("x-tenant")).toEqual(["ward-7"]);
   expect(sink.metadata[0]!.get("key-bin")).toEqual([Buffer.from("raw")]);
-  expect(sink.metadata[0]!.get("user-agent")[0]).toMatch(/^spanseal /);
+  expect(sink.metadata[0]!.get("user-agent")[0]).toBe("spanseal");
   await forwarder.close(1000);
   sink.close();
 });
@@ -121,7 +125,7 @@ test("a sink that never answers is given up after the timeout and tried again", 
   });
   await log.append("traces", traceRequest(["a"]));
   await until(() => sink.names.length === 1);
-  expect(forwarder.status().traces!.lastError).toMatch(/^DEADLINE_EXCEEDED/);
+  expect(forwarder.status().traces!.lastError).toBe("timeout: no answer within 100 ms");
   await forwarder.close(1000);
   sink.close();
 });
@@ -143,6 +147,59 @@ test("a sink that is down is waited for, and comes back on the same address", as
   sink.close();
 });
 
+/** Takes connections and does nothing else with them than `meet` does. */
+async function startStranger(meet: (socket: Socket) => void) {
+  const sockets: Socket[] = [];
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.push(socket.on("error", () => undefined));
+    meet(socket);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    sockets,
+    /** Makes room for another on the port; what is connected stays. */
+    leave: () => server.close(),
+  };
+}
+
+test("a machine that went away without a word is not waited for on the old connection", async () => {
+  const gone = await startStranger((socket) => socket.pause());
+  const { forwarder, log } = await startHarness({
+    sink: { kind: "grpc", endpoint: `127.0.0.1:${gone.port}`, tls: insecure, timeoutMs: 100 },
+  });
+  await log.append("traces", traceRequest(["a"]));
+  await until(() => gone.sockets.length > 1);
+  expect(forwarder.status().traces!.reason).toBe("timeout: no answer within 100 ms");
+  gone.leave();
+  const sink = await startGrpcSink(ServerCredentials.createInsecure(), gone.port);
+  await until(() => sink.names.length === 1);
+  await forwarder.close(1000);
+  for (const socket of gone.sockets) socket.destroy();
+  sink.close();
+});
+
+test("a connection that ends before the answer is no refusal", async () => {
+  const stranger = await startStranger((socket) => socket.on("data", () => socket.end()));
+  const { forwarder, log } = await startHarness({
+    sink: { kind: "grpc", endpoint: `127.0.0.1:${stranger.port}`, tls: insecure },
+  });
+  await log.append("traces", traceRequest(["a"]));
+  await until(() => forwarder.status().traces!.retries > 1);
+  expect(forwarder.status().traces!.state).toBe("retrying");
+  await forwarder.close(0);
+  stranger.leave();
+});
+
+test("an answer beyond 4 MiB is not read and not sent again", async () => {
+  const response = Buffer.alloc(5 * 1024 * 1024);
+  const { sink, controls } = await meet({ code: status.OK, response });
+  expect(controls).toMatchObject([{ reason: "unreadable", rejectedItems: undefined }]);
+  expect(sink.arrived).toBe(2);
+});
+
 test("what answers 404 in HTTP/1.1 is no sink: nothing is lost", async () => {
   const web = await startHttpSink();
   const { forwarder, log, controls } = await startHarness({
@@ -156,7 +213,7 @@ test("what answers 404 in HTTP/1.1 is no sink: nothing is lost", async () => {
   await web.close();
 });
 
-test("TLS: untrusted waits, ca_file and override and the client certificate work", async () => {
+test("TLS: untrusted holds, ca_file and override and the client certificate work", async () => {
   const [cert, key, ca] = await Promise.all(
     ["sink.pem", "sink.key.pem", "client.pem"].map((file) => readFile(tlsFile(file))),
   );
@@ -167,8 +224,8 @@ test("TLS: untrusted waits, ca_file and override and the client certificate work
     startHarness({ sink: { kind: "grpc", endpoint: sink.address, tls: { ...client, ...tls } } });
   const untrusted = await byTls({});
   await untrusted.log.append("traces", traceRequest(["untrusted"]));
-  await until(() => untrusted.forwarder.status().traces!.state === "retrying");
-  expect(untrusted.forwarder.status().traces!.reason).toMatch(/self-signed/);
+  await until(() => untrusted.forwarder.status().traces!.state === "held");
+  expect(untrusted.forwarder.status().traces!.reason).toMatch(/DEPTH_ZERO_SELF_SIGNED_CERT/);
   await untrusted.forwarder.close(0);
   for (const [name, tls] of Object.entries({
     trusted: { caFile: tlsFile("sink.pem") },
@@ -182,9 +239,29 @@ test("TLS: untrusted waits, ca_file and override and the client certificate work
   }
   const misnamed = await byTls({ caFile: tlsFile("other-name.pem") });
   await misnamed.log.append("traces", traceRequest(["misnamed"]));
-  await until(() => misnamed.forwarder.status().traces!.state === "retrying");
+  await until(() => misnamed.forwarder.status().traces!.state === "held");
   await misnamed.forwarder.close(0);
   expect(sink.names).toEqual(["trusted", "named", "unverified"]);
+  sink.close();
+});
+
+test("TLS: files that were replaced are read again where the sink is not trusted", async () => {
+  const [cert, key] = await Promise.all(
+    ["sink.pem", "sink.key.pem"].map((file) => readFile(tlsFile(file))),
+  );
+  const pair = { cert_chain: cert!, private_key: key! };
+  const sink = await startGrpcSink(ServerCredentials.createSsl(null, [pair]));
+  const caFile = join(await temporaryDirectory(), "ca.pem");
+  await copyFile(tlsFile("other-name.pem"), caFile);
+  const { forwarder, log, logged } = await startHarness({
+    sink: { kind: "grpc", endpoint: sink.address, tls: { caFile } },
+  });
+  await log.append("traces", traceRequest(["a"]));
+  await until(() => forwarder.status().traces!.state === "held");
+  await copyFile(tlsFile("sink.pem"), caFile);
+  await until(() => sink.names.length === 1);
+  expect(logged.filter((line) => line.includes("have changed"))).toHaveLength(1);
+  await forwarder.close(1000);
   sink.close();
 });
 
@@ -202,7 +279,7 @@ test("TLS: the address of the sink must be in its certificate", async () => {
     },
   });
   await log.append("traces", traceRequest(["a"]));
-  await until(() => forwarder.status().traces!.state === "retrying");
+  await until(() => forwarder.status().traces!.state === "held");
   expect(forwarder.status().traces!.reason).toMatch(/127\.0\.0\.1 is not in the cert/);
   await forwarder.close(0);
   expect(sink.arrived).toBe(0);

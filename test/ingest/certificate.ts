@@ -9,26 +9,34 @@ export interface Certificate {
 
 export interface Authority extends Certificate {
   /** A certificate for `localhost` and 127.0.0.1, for servers and clients. */
-  issue(name: string): Certificate;
+  issue(name: string, options?: IssueOptions): Certificate;
+}
+
+export interface IssueOptions {
+  /** The only host that it names. */
+  readonly host?: string;
+  readonly isExpired?: boolean;
 }
 
 export function newAuthority(name: string): Authority {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const subject = distinguishedName(name);
-  const make = (holder: string, holderKey: KeyObject, extensions: Buffer[]): string =>
-    pem(
-      certificate(
-        { subject: distinguishedName(holder), issuer: subject, extensions },
-        holderKey,
-        privateKey,
-      ),
-    );
+  const make = (
+    holder: string,
+    holderKey: KeyObject,
+    more: Pick<Contents, "extensions" | "until">,
+  ): string => {
+    const contents = { subject: distinguishedName(holder), issuer: subject, ...more };
+    return pem(certificate(contents, holderKey, privateKey));
+  };
   return {
-    certificate: make(name, publicKey, [CONSTRAINTS]),
+    certificate: make(name, publicKey, { extensions: [CONSTRAINTS], until: farAway }),
     key: pemOf(privateKey),
-    issue(holder) {
+    issue(holder, { host, isExpired = false } = {}) {
       const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
-      const text = make(holder, pair.publicKey, [ALTERNATIVE_NAMES]);
+      const extensions = [alternativeNames(host)];
+      const until = isExpired ? longAgo : farAway;
+      const text = make(holder, pair.publicKey, { extensions, until });
       return { certificate: text, key: pemOf(pair.privateKey) };
     },
   };
@@ -47,8 +55,16 @@ const ECDSA_SHA256 = sequence(hex("06082a8648ce3d040302"));
 const TRUE = hex("0101ff");
 /** basicConstraints: a certificate authority. */
 const CONSTRAINTS = sequence(hex("0603551d13"), TRUE, tagged(0x04, sequence(TRUE)));
-const names = sequence(tagged(0x82, Buffer.from("localhost")), tagged(0x87, hex("7f000001")));
-const ALTERNATIVE_NAMES = sequence(hex("0603551d11"), tagged(0x04, names));
+const farAway = "491231235959Z";
+const longAgo = "210101000000Z";
+
+function alternativeNames(host: string | undefined): Buffer {
+  const names =
+    host === undefined
+      ? [tagged(0x82, Buffer.from("localhost")), tagged(0x87, hex("7f000001"))]
+      : [tagged(0x82, Buffer.from(host))];
+  return sequence(hex("0603551d11"), tagged(0x04, sequence(...names)));
+}
 
 function distinguishedName(name: string): Buffer {
   const commonName = sequence(hex("0603550403"), tagged(0x0c, Buffer.from(name)));
@@ -59,10 +75,12 @@ interface Contents {
   readonly subject: Buffer;
   readonly issuer: Buffer;
   readonly extensions: readonly Buffer[];
+  /** The end of its validity. */
+  readonly until: string;
 }
 
 function certificate(
-  { subject, issuer, extensions }: Contents,
+  { subject, issuer, extensions, until }: Contents,
   holder: KeyObject,
   signer: KeyObject,
 ): Buffer {
@@ -72,7 +90,7 @@ function certificate(
     tagged(0x02, Buffer.concat([hex("01"), randomBytes(8)])),
     ECDSA_SHA256,
     issuer,
-    sequence(time("200101000000Z"), time("491231235959Z")),
+    sequence(time("200101000000Z"), time(until)),
     subject,
     holder.export({ type: "spki", format: "der" }),
     tagged(0xa3, sequence(...extensions)),

@@ -1,0 +1,15 @@
+import { defineConfig } from "vitest/config";
+import { TableReporter } from "./tables.ts";
+
+// Every fault that we can make, against real processes. The tables of results are written anew.
+export default defineConfig({
+  test: {
+    root: new URL("../..", import.meta.url).pathname,
+    include: ["test/faults/**/*.test.ts"],
+    reporters: ["default", new TableReporter()],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    pool: "forks",
+    maxWorkers: 2,
+  },
+});
