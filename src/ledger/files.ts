@@ -1,23 +1,13 @@
 /**
- * Every file operation that durability depends on, behind one interface, so that a test can make
- * any of them fail, persist half or stop the process. Paths are absolute or relative to the
- * process; errors are those of node:fs (with `code`).
+ * Every file operation that durability depends on, built once from system calls: `nodeFiles` on
+ * the real ones, a test on calls that fail, persist half or stop the process. Paths are absolute
+ * or relative to the process; errors are those of node:fs (with `code`).
  */
-import {
-  open,
-  link,
-  mkdir,
-  readdir,
-  readFile,
-  rename,
-  stat,
-  unlink,
-  chmod,
-} from "node:fs/promises";
-import * as callbacks from "node:fs";
-import { dirname, join } from "node:path";
 import { randomUUID } from "node:crypto";
-import { promisify } from "node:util";
+import { dirname, join } from "node:path";
+
+import { nodeFileSystem } from "./file-system.ts";
+import type { FileLock, FileStatus, FileSystem, OpenFile } from "./file-system.ts";
 
 export interface AppendFile {
   readonly path: string;
@@ -38,9 +28,13 @@ export interface Files {
   readRange(path: string, position: number, byteCount: number): Promise<Uint8Array>;
   /** Size in bytes. */
   size(path: string): Promise<number>;
+  status(path: string): Promise<FileStatus>;
   /** Names in a folder, sorted; none where the folder is missing. */
   list(directory: string): Promise<string[]>;
-  /** Creates folders and syncs each new one's parent. */
+  /**
+   * Creates the folder and those above it. On return all of them are durable, whoever made them: a
+   * start that broke off may have made some and synced none.
+   */
   makeDirectory(directory: string, mode: number): Promise<void>;
   syncDirectory(directory: string): Promise<void>;
   /**
@@ -60,182 +54,196 @@ export interface Files {
   move(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
   setMode(path: string, mode: number): Promise<void>;
+  /** See `FileSystem.lock`. */
+  lock(path: string, mode: number): Promise<FileLock>;
 }
-
-/** The real file system. */
-export const nodeFiles: Files = {
-  openAppend,
-  read: (path) => readFile(path),
-  readRange,
-  size: async (path) => (await stat(path)).size,
-  async list(directory) {
-    try {
-      return (await readdir(directory)).toSorted();
-    } catch (error) {
-      if (isCode(error, "ENOENT")) return [];
-      throw error;
-    }
-  },
-  makeDirectory,
-  syncDirectory,
-  async createExclusive(path, bytes, mode) {
-    await linkNew(path, bytes, mode);
-    await syncDirectory(dirname(path));
-  },
-  createInFolder,
-  async replace(path, bytes, mode) {
-    const temporary = await writeTemporary(path, bytes, mode);
-    await renameOrRemove(temporary, path);
-    await syncDirectory(dirname(path));
-  },
-  async move(from, to) {
-    await rename(from, to);
-    await syncDirectory(dirname(to));
-    if (dirname(from) !== dirname(to)) await syncDirectory(dirname(from));
-  },
-  async remove(path) {
-    await unlink(path);
-    await syncDirectory(dirname(path));
-  },
-  setMode: (path, mode) => chmod(path, mode),
-};
 
 export function isCode(error: unknown, code: string): boolean {
   return error instanceof Error && "code" in error && error.code === code;
 }
 
-async function openAppend(path: string, mode: number): Promise<AppendFile> {
-  const handle = await open(path, "a+", mode).then(async (created) => {
-    // "a+" creates; positioned writes need "r+", because O_APPEND ignores positions.
-    await created.close();
-    return open(path, "r+");
-  });
+/** Name prefix of files that are being written; one that is left over means nothing. */
+export const temporaryPrefix = ".tmp-";
+
+/** `Files` on these system calls. */
+export function filesOn(system: FileSystem): Files {
   return {
-    path,
-    async write(bytes, position) {
-      let done = 0;
-      while (done < bytes.length) {
-        const { bytesWritten } = await handle.write(
-          bytes,
-          done,
-          bytes.length - done,
-          position + done,
-        );
-        if (bytesWritten === 0) throw new Error(`no progress writing ${path}`);
-        done += bytesWritten;
-      }
+    openAppend: (path, mode) => openAppend(system, path, mode),
+    read: (path) => system.readFile(path),
+    readRange: (path, position, byteCount) => readRange(system, path, { position, byteCount }),
+    size: async (path) => (await system.stat(path)).size,
+    status: (path) => system.stat(path),
+    list: (directory) => list(system, directory),
+    makeDirectory: (directory, mode) => makeDirectory(system, directory, mode),
+    syncDirectory: (directory) => syncDirectory(system, directory),
+    async createExclusive(path, bytes, mode) {
+      await linkNew(system, path, { bytes, mode });
+      await syncDirectory(system, dirname(path));
     },
-    sync: () => handle.datasync(),
-    truncate: (size) => handle.truncate(size),
-    size: async () => (await handle.stat()).size,
-    close: () => handle.close(),
+    createInFolder: (path, bytes, mode) => createInFolder(system, path, { bytes, mode }),
+    async replace(path, bytes, mode) {
+      const temporary = await writeTemporary(system, path, { bytes, mode });
+      await renameOrDiscard(system, temporary, path);
+      await syncDirectory(system, dirname(path));
+    },
+    async move(from, to) {
+      await system.rename(from, to);
+      await syncDirectory(system, dirname(to));
+      if (dirname(from) !== dirname(to)) await syncDirectory(system, dirname(from));
+    },
+    async remove(path) {
+      await system.unlink(path);
+      await syncDirectory(system, dirname(path));
+    },
+    setMode: (path, mode) => system.chmod(path, mode),
+    lock: (path, mode) => system.lock(path, mode),
   };
 }
 
-async function makeDirectory(directory: string, mode: number): Promise<void> {
-  try {
-    await mkdir(directory, { mode });
-  } catch (error) {
-    if (isCode(error, "EEXIST") && (await stat(directory)).isDirectory()) return;
-    if (!isCode(error, "ENOENT")) throw error;
-    await makeDirectory(dirname(directory), mode);
-    return makeDirectory(directory, mode);
-  }
-  await syncDirectory(dirname(directory));
+/** The real file system. */
+export const nodeFiles: Files = filesOn(nodeFileSystem);
+
+async function openAppend(system: FileSystem, path: string, mode: number): Promise<AppendFile> {
+  await touch(system, path, mode);
+  const file = await system.open(path, "r+");
+  return {
+    path,
+    write: (bytes, position) => writeAll(file, bytes, position),
+    sync: () => file.datasync(),
+    truncate: (size) => file.truncate(size),
+    size: async () => (await file.stat()).size,
+    close: () => file.close(),
+  };
 }
 
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
+/** "a+" creates; positioned writes need "r+", because O_APPEND ignores positions. */
+async function touch(system: FileSystem, path: string, mode: number): Promise<void> {
+  const created = await system.open(path, "a+", mode);
+  await created.close();
+}
+
+async function writeAll(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
+    if (bytesWritten === 0) throw new Error("no progress writing a file");
+    done += bytesWritten;
   }
 }
 
-async function readRange(path: string, position: number, byteCount: number): Promise<Uint8Array> {
-  const handle = await open(path, "r");
+interface Range {
+  readonly position: number;
+  readonly byteCount: number;
+}
+
+async function readRange(
+  system: FileSystem,
+  path: string,
+  { position, byteCount }: Range,
+): Promise<Uint8Array> {
+  const file = await system.open(path, "r");
   try {
     const bytes = Buffer.allocUnsafe(byteCount);
     let done = 0;
     while (done < byteCount) {
-      const { bytesRead } = await handle.read(bytes, done, byteCount - done, position + done);
+      const { bytesRead } = await file.read(bytes, done, byteCount - done, position + done);
       if (bytesRead === 0) break;
       done += bytesRead;
     }
     return bytes.subarray(0, done);
   } finally {
-    await handle.close();
+    await file.close();
   }
 }
 
-/** Name prefix of files that are being written; one that is left over means nothing. */
-export const temporaryPrefix = ".tmp-";
-
-async function writeTemporary(path: string, bytes: Uint8Array, mode: number): Promise<string> {
-  const temporary = join(dirname(path), `${temporaryPrefix}${randomUUID()}`);
-  const handle = await open(temporary, "wx", mode);
+async function list(system: FileSystem, directory: string): Promise<string[]> {
   try {
-    await handle.writeFile(bytes);
-    await handle.sync();
+    return (await system.readdir(directory)).toSorted();
   } catch (error) {
-    // A full disk is retried for hours: each try must give back what it took.
-    await unlink(temporary).catch(() => undefined);
-    throw error;
-  } finally {
-    await handle.close();
-  }
-  return temporary;
-}
-
-async function renameOrRemove(temporary: string, path: string): Promise<void> {
-  try {
-    await rename(temporary, path);
-  } catch (error) {
-    await unlink(temporary).catch(() => undefined);
+    if (isCode(error, "ENOENT")) return [];
     throw error;
   }
 }
 
-async function linkNew(path: string, bytes: Uint8Array, mode: number): Promise<void> {
-  const temporary = await writeTemporary(path, bytes, mode);
+async function makeDirectory(system: FileSystem, directory: string, mode: number): Promise<void> {
+  const parent = dirname(directory);
+  if (parent === directory) return;
+  await makeDirectory(system, parent, mode);
+  const isNew = await makeOne(system, directory, mode);
   try {
-    await link(temporary, path);
+    await syncDirectory(system, parent);
   } catch (error) {
-    if (!isCode(error, "EEXIST")) throw error;
-    const present = await readFile(path);
-    if (!present.equals(bytes)) throw error;
-  } finally {
-    await unlink(temporary);
+    // A folder that is closed to this process was not made by it.
+    if (isNew || !isCode(error, "EACCES")) throw error;
   }
 }
 
-const { O_CREAT, O_DSYNC, O_EXCL, O_WRONLY } = callbacks.constants;
-// A FileHandle costs more than the calls themselves where files come by the thousand.
-const openFile = promisify(callbacks.open);
-const writeFile = promisify(callbacks.write);
-const syncFile = promisify(callbacks.fdatasync);
-const closeFile = promisify(callbacks.close);
-
-async function createInFolder(path: string, bytes: Uint8Array, mode: number): Promise<void> {
-  let file: number;
+async function makeOne(system: FileSystem, directory: string, mode: number): Promise<boolean> {
   try {
-    file = await openFile(path, O_WRONLY | O_CREAT | O_EXCL | O_DSYNC, mode);
+    await system.mkdir(directory, { mode });
+    return true;
+  } catch (error) {
+    // Of a folder on a read-only disk the kernel need not say that it is there.
+    if (await isDirectory(system, directory)) return false;
+    throw error;
+  }
+}
+
+async function isDirectory(system: FileSystem, path: string): Promise<boolean> {
+  return system.stat(path).then(
+    (status) => status.isDirectory(),
+    () => false,
+  );
+}
+
+async function syncDirectory(system: FileSystem, directory: string): Promise<void> {
+  const file = await system.open(directory, "r");
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+interface Content {
+  readonly bytes: Uint8Array;
+  readonly mode: number;
+}
+
+async function linkNew(system: FileSystem, path: string, content: Content): Promise<void> {
+  const temporary = await writeTemporary(system, path, content);
+  try {
+    await system.link(temporary, path);
   } catch (error) {
     if (!isCode(error, "EEXIST")) throw error;
-    if (!isBeginning(await readFile(path), bytes)) throw error;
-    file = await openFile(path, O_WRONLY | O_DSYNC);
+    const present = await system.readFile(path);
+    if (Buffer.compare(present, content.bytes) !== 0) throw error;
+  } finally {
+    await system.unlink(temporary);
   }
+}
+
+async function createInFolder(system: FileSystem, path: string, content: Content): Promise<void> {
+  const file = await openSynced(system, path, content);
   try {
-    for (let done = 0; done < bytes.length;) {
-      const { bytesWritten } = await writeFile(file, bytes, done, bytes.length - done, done);
-      if (bytesWritten === 0) throw new Error(`no progress writing ${path}`);
-      done += bytesWritten;
-    }
+    await writeAll(file, content.bytes, 0);
     // Where O_DSYNC means nothing to the file system, this still does.
-    if (process.platform !== "linux") await syncFile(file);
+    if (process.platform !== "linux") await file.datasync();
   } finally {
-    await closeFile(file);
+    await file.close();
+  }
+}
+
+async function openSynced(
+  system: FileSystem,
+  path: string,
+  { bytes, mode }: Content,
+): Promise<OpenFile> {
+  try {
+    return await system.open(path, "wxs", mode);
+  } catch (error) {
+    if (!isCode(error, "EEXIST") || !isBeginning(await system.readFile(path), bytes)) throw error;
+    return system.open(path, "r+s");
   }
 }
 
@@ -246,4 +254,37 @@ export function isBeginning(present: Uint8Array, bytes: Uint8Array): boolean {
   while (at < present.length && present[at] === bytes[at]) at++;
   while (at < present.length && present[at] === 0) at++;
   return at === present.length;
+}
+
+async function writeTemporary(
+  system: FileSystem,
+  path: string,
+  { bytes, mode }: Content,
+): Promise<string> {
+  const temporary = join(dirname(path), `${temporaryPrefix}${randomUUID()}`);
+  const file = await system.open(temporary, "wx", mode);
+  try {
+    await writeAll(file, bytes, 0);
+    await file.sync();
+  } catch (error) {
+    // A full disk is retried for hours: each try must give back what it took.
+    await discard(system, temporary);
+    throw error;
+  } finally {
+    await file.close();
+  }
+  return temporary;
+}
+
+async function renameOrDiscard(system: FileSystem, from: string, to: string): Promise<void> {
+  try {
+    await system.rename(from, to);
+  } catch (error) {
+    await discard(system, from);
+    throw error;
+  }
+}
+
+async function discard(system: FileSystem, temporary: string): Promise<void> {
+  await system.unlink(temporary).catch(() => undefined);
 }

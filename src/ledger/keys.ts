@@ -4,7 +4,6 @@
  * Key material appears in no message of this file.
  */
 import { hkdfSync, type KeyObject, sign } from "node:crypto";
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 
 import { fromHex, toHex } from "../bytes/hex.ts";
@@ -12,7 +11,7 @@ import { decodeUtf8, encodeUtf8 } from "../bytes/utf8.ts";
 import { keyEpochsMax } from "../limits.ts";
 import { keyCheckValue } from "./chain.ts";
 import { lengthPrefixed } from "./digest.ts";
-import { isCode, type Files } from "./files.ts";
+import { isCode, temporaryPrefix, type Files } from "./files.ts";
 import { ed25519PrivateKey, ed25519PublicKey, encodeVkey, type NoteSigner } from "./note.ts";
 
 const keyBytes = 32;
@@ -60,21 +59,18 @@ export interface KeyRing {
   readonly created: boolean;
 }
 
-/** What is asked of the system about a path, beside `Files`. */
-interface ModeReader {
-  /** Permission bits and kind. Rejects with code ENOENT where there is nothing. */
-  stat(path: string): Promise<{ readonly mode: number; isDirectory(): boolean }>;
-}
-
 export interface KeyFolder {
   readonly files: Files;
-  readonly modes?: ModeReader;
   /** Cryptographically random. */
   randomBytes(count: number): Uint8Array;
 }
 
+/** In the order of their creation: a start that was killed in between left the first of these. */
+const firstKeys = ["chain.1.key", "log.1.key", "pepper.1.key"];
+
 /**
- * Reads all keys of `directory`, and creates them where the folder holds none and `create` says so.
+ * Reads all keys of `directory`. Where `create` says so and the folder holds none, or the first ones
+ * of a creation that broke off, those that are missing are created.
  * @throws KeyError with the remedy where a key is missing, malformed or open to others.
  */
 export async function openKeys(
@@ -83,7 +79,8 @@ export async function openKeys(
   options: { readonly create: boolean },
 ): Promise<KeyRing> {
   const present = await keyFiles(directory, folder);
-  const create = present.length === 0 && options.create;
+  const isUnfinished = present.join() === firstKeys.slice(0, present.length).join();
+  const create = options.create && isUnfinished && present.length < firstKeys.length;
   if (create) await createKeys(directory, folder);
   else if (present.length === 0) {
     throw new KeyError(
@@ -97,8 +94,11 @@ export async function openKeys(
 async function createKeys(directory: string, folder: KeyFolder): Promise<void> {
   await folder.files.makeDirectory(directory, directoryMode);
   await checkMode(directory, folder);
-  // The pepper is last: a folder without it was not finished and says so when it is read.
-  for (const name of ["chain.1.key", "log.1.key", "pepper.1.key"]) {
+  const present = await folder.files.list(directory);
+  for (const name of present.filter((one) => one.startsWith(temporaryPrefix))) {
+    await folder.files.remove(join(directory, name));
+  }
+  for (const name of firstKeys.filter((one) => !present.includes(one))) {
     await writeKey(join(directory, name), folder);
   }
 }
@@ -221,8 +221,7 @@ async function readKey(path: string, folder: KeyFolder): Promise<Uint8Array> {
 }
 
 async function checkMode(path: string, folder: KeyFolder): Promise<void> {
-  const reader = folder.modes ?? { stat };
-  const status = await reader.stat(path).catch((cause: unknown) => {
+  const status = await folder.files.status(path).catch((cause: unknown) => {
     throw new KeyError("unreadable", `cannot read ${path}: ${reasonOf(cause)}`, { cause });
   });
   const open = status.mode & 0o077;

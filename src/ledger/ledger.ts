@@ -13,12 +13,13 @@ import type { ControlKind, ControlMembers } from "./control.ts";
 import { controlItem, type ControlSource } from "./control-item.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { openDirectory, type LedgerIdentity } from "./directory.ts";
+import type { FileLock } from "./file-system.ts";
 import type { AppendResult } from "./group.ts";
 import { GroupBuilder } from "./group-builder.ts";
 import type { KeyRing } from "./keys.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
 import { defaultBounds, type LedgerBounds, type LedgerOptions } from "./ledger-options.ts";
-import { lockDirectory, type DirectoryLock } from "./lock.ts";
+import { lockDirectory } from "./lock.ts";
 import type { LedgerMemory } from "./memory.ts";
 import { writeOpening, type OpenedExpectations } from "./opening.ts";
 import { readMacs } from "./find-line.ts";
@@ -147,7 +148,7 @@ class FileLedger implements Ledger {
   readonly #options: LedgerOptions;
   readonly #bounds: LedgerBounds;
   readonly #memory: LedgerMemory;
-  readonly #lock: DirectoryLock;
+  readonly #lock: FileLock;
   readonly #clock: LedgerClock;
   readonly #controls: ControlSource;
   readonly #segments: SegmentWriter;
@@ -163,7 +164,7 @@ class FileLedger implements Ledger {
     options: LedgerOptions,
     identity: LedgerIdentity,
     recovered: RecoveredLedger,
-    lock: DirectoryLock,
+    lock: FileLock,
   ) {
     this.directory = options.directory;
     this.descriptor = identity.descriptor;

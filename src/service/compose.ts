@@ -5,7 +5,6 @@ import { publicVkeys } from "../ledger/keys.ts";
 import { startReceivers } from "../ingest/receivers.ts";
 import type { IngestLogEntry, Receivers } from "../ingest/receivers.ts";
 import { systemClock } from "../ledger/clock.ts";
-import { nodeFiles } from "../ledger/files.ts";
 import { drainReceiversMsMax, drainSinkMsMax } from "../limits.ts";
 import type { LoadedConfig } from "./config.ts";
 import type { Config } from "./config/model.ts";
@@ -23,7 +22,7 @@ import { createMetrics } from "./metrics.ts";
 import type { Metrics } from "./metrics.ts";
 import { startOperations } from "./operations.ts";
 import type { Operations } from "./operations.ts";
-import { auditPolicy, digestPolicy, policyChange, rememberPolicy } from "./policy.ts";
+import { auditPolicy, recordPolicy } from "./policy.ts";
 import { pooledRandomBytes } from "./random.ts";
 import { exposures, receiverOptions } from "./receiving.ts";
 import { sinkName } from "./sink.ts";
@@ -58,7 +57,7 @@ export async function openSidecar({ config }: LoadedConfig, log: Log): Promise<S
   const metrics = createMetrics(observe);
   for (const exposure of exposures(config)) log.warn({}, exposure);
   try {
-    await recordPolicy(config, core, policy.redaction.off);
+    await recordPolicy(config, core, policy);
     core.forwarder?.start();
     core.publisher.start();
     const handler = requestHandler({ core, policy, metrics });
@@ -96,20 +95,6 @@ function receiving(
       limited[level](cause === undefined ? fields : { ...fields, error: cause }, message),
     onRequest: (event) => metrics.request(event),
   };
-}
-
-/** What an auditor must know of the rules from here on, as the first records of a start. */
-async function recordPolicy(config: Config, core: Core, redactionOff: boolean): Promise<void> {
-  const { ledger, keys } = core;
-  const current = digestPolicy(config, keys.pepper.id);
-  const change = await policyChange(ledger.directory, current, nodeFiles);
-  if (change !== undefined) {
-    await ledger.appendControl({ kind: "policy_changed", members: change });
-    await rememberPolicy(ledger.directory, current, nodeFiles);
-  }
-  if (!redactionOff) return;
-  const reason = "configured: redaction has no packs and no rules, phi no tables";
-  await ledger.appendControl({ kind: "redaction_off", members: { reason } });
 }
 
 function stateOf(

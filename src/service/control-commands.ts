@@ -1,4 +1,5 @@
 /** What a running sidecar does for the command line, and what a command does by itself. */
+import { randomBytes } from "node:crypto";
 import { addChainKey, addLogKey, publicVkeys } from "../ledger/keys.ts";
 import type { KeyRing } from "../ledger/keys.ts";
 import type { JsonValue } from "../bytes/canonical-json.ts";
@@ -7,7 +8,6 @@ import { keyName } from "../ledger/chain.ts";
 import { parseCheckpoint } from "../ledger/checkpoint.ts";
 import type { ControlHandlers } from "./control-socket.ts";
 import type { Core } from "./core.ts";
-import { keyFolder } from "./keys.ts";
 import type { SidecarState } from "./state.ts";
 
 export interface CommandParts {
@@ -53,7 +53,7 @@ function whichKey(argument: JsonValue): KeyKind {
 async function rotate(core: Core, kind: KeyKind): Promise<JsonValue> {
   const { ledger, keys: before } = core;
   const add = kind === "chain" ? addChainKey : addLogKey;
-  const after = await add(before.directory, keyFolder);
+  const after = await add(before.directory, { files: core.files, randomBytes });
   const { index } = await (kind === "chain"
     ? ledger.rotateChainKey(after)
     : ledger.rotateLogKey(after));

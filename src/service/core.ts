@@ -12,10 +12,11 @@ import type { ForwarderOptions } from "../forward/options.ts";
 import { systemClock } from "../ledger/clock.ts";
 import type { ControlMembers } from "../ledger/control.ts";
 import { nodeFiles } from "../ledger/files.ts";
+import type { Files } from "../ledger/files.ts";
 import type { CommitFollower } from "../ledger/follower.ts";
 import type { KeyRing } from "../ledger/keys.ts";
 import { openLedger } from "../ledger/ledger.ts";
-import type { KnownSize, Ledger } from "../ledger/ledger.ts";
+import type { KnownSize, Ledger, LedgerBounds } from "../ledger/ledger.ts";
 import { readRecord } from "../ledger/read.ts";
 import { controlTextCharsMax } from "../limits.ts";
 import { BucketError } from "../publish/bucket/bucket.ts";
@@ -32,6 +33,7 @@ import { version } from "./version.ts";
 export interface Core {
   /** The keys in use; a rotation replaces them. */
   keys: KeyRing;
+  readonly files: Files;
   readonly ledger: Ledger;
   readonly publisher: Publisher;
   readonly forwarder: Forwarder | undefined;
@@ -46,6 +48,16 @@ export interface CoreOptions {
   readonly log: Log;
   readonly keys: KeyRing;
   readonly redaction: RedactionPolicy;
+  /** For tests: other files than the real ones, and smaller bounds than those of `limits.ts`. */
+  readonly files?: Files;
+  readonly bounds?: CoreBounds;
+}
+
+export interface CoreBounds {
+  readonly ledger: Partial<LedgerBounds>;
+  readonly spool: Partial<
+    Pick<ForwarderOptions, "segmentBytesMax" | "cacheBytesMax" | "cursorIntervalMs">
+  >;
 }
 
 /**
@@ -56,18 +68,18 @@ export interface CoreOptions {
  * @throws LedgerError, ForwardError, PublishError saying what to do
  */
 export async function openCore(options: CoreOptions): Promise<Core> {
-  const { config, log, keys } = options;
+  const { config, log, keys, files = nodeFiles, bounds } = options;
   // Absolute: what was published is remembered by the bucket's location, however it is spelled.
-  const bucket = directoryBucket(resolve(config.publish.bucket), nodeFiles);
-  const spool = new SpoolOpening({
-    ...options,
-    appendControl: (control) => ledger.appendControl(control),
-  });
+  const bucket = directoryBucket(resolve(config.publish.bucket), files);
+  const spool = new SpoolOpening(
+    { ...options, files, appendControl: (control) => ledger.appendControl(control) },
+    bounds?.spool,
+  );
   const ledger: Ledger = await openLedger({
     directory: config.ledger.directory,
     origin: config.ledger.origin,
     keys,
-    files: nodeFiles,
+    files,
     clock: systemClock,
     randomBytes,
     ...(spool.isConfigured ? { follower: spool } : {}),
@@ -80,6 +92,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     bounds: {
       segmentBytesMax: config.ledger.segment.max_size,
       segmentAgeMsMax: config.ledger.segment.max_age,
+      ...bounds?.ledger,
     },
     evidence: async (origin) => [
       ...(await bucketEvidence(bucket, origin, log)),
@@ -94,9 +107,10 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     onCheckpointError: (error) => log.error({ error }, "no local checkpoint could be made"),
   });
   reportStart(ledger, log);
-  const publisher = await openPublisherOf({ config, log, ledger, bucket });
+  const publisher = await openPublisherOf({ config, log, files, ledger, bucket });
   return {
     keys,
+    files,
     ledger,
     publisher,
     forwarder: spool.forwarder,
@@ -137,23 +151,25 @@ function reportStart(ledger: Ledger, log: Log): void {
 interface Publishing {
   readonly config: Config;
   readonly log: Log;
+  readonly files: Files;
   readonly ledger: Ledger;
   readonly bucket: Bucket;
 }
 
-async function openPublisherOf({ config, log, ledger, bucket }: Publishing): Promise<Publisher> {
+async function openPublisherOf(publishing: Publishing): Promise<Publisher> {
+  const { config, log, files, ledger, bucket } = publishing;
   const { interval, every_records: everyRecords, max_lag: maxLagMs } = config.publish;
   try {
     return await openPublisher({
       ledger,
       bucket,
-      files: nodeFiles,
+      files,
       clock: systemClock,
       intervalMs: interval,
       everyRecords,
       ...(maxLagMs === undefined ? {} : { maxLagMs }),
       timeOfRecord: async (index) => {
-        const record = await readRecord(ledger.directory, index);
+        const record = await readRecord(ledger.directory, index, files);
         return record === undefined ? undefined : Number(BigInt(record.head.time) / 1_000_000n);
       },
       onChange: (error) =>
@@ -176,9 +192,10 @@ class SpoolOpening implements CommitFollower {
   #isFailing = false;
   forwarder: Forwarder | undefined;
 
-  constructor(parts: SinkParts) {
+  constructor(parts: SinkParts, bounds: CoreBounds["spool"] | undefined) {
     this.#parts = parts;
-    this.#options = forwarderOptions(parts);
+    const options = forwarderOptions(parts);
+    this.#options = options && { ...options, ...bounds };
   }
 
   get isConfigured(): boolean {

@@ -2,11 +2,10 @@
 import { randomBytes } from "node:crypto";
 import { descriptorName } from "../ledger/directory.ts";
 import { nodeFiles } from "../ledger/files.ts";
+import type { Files } from "../ledger/files.ts";
 import { KeyError, openKeys } from "../ledger/keys.ts";
-import type { KeyFolder, KeyRing } from "../ledger/keys.ts";
+import type { KeyRing } from "../ledger/keys.ts";
 import type { Config } from "./config/model.ts";
-
-export const keyFolder: KeyFolder = { files: nodeFiles, randomBytes };
 
 /**
  * The keys that the configuration names. New ones are for a new ledger only: they could not go on with one that others have begun.
@@ -15,12 +14,13 @@ export const keyFolder: KeyFolder = { files: nodeFiles, randomBytes };
  */
 export async function openKeysOf(
   config: Config,
-  { create }: { readonly create: boolean },
+  { create, files = nodeFiles }: { readonly create: boolean; readonly files?: Files },
 ): Promise<KeyRing> {
   const { directory } = config.ledger;
-  const exists = (await nodeFiles.list(directory)).includes(descriptorName);
+  const exists = (await files.list(directory)).includes(descriptorName);
   try {
-    return await openKeys(config.keys.directory, keyFolder, { create: create && !exists });
+    const folder = { files, randomBytes };
+    return await openKeys(config.keys.directory, folder, { create: create && !exists });
   } catch (error) {
     if (!exists || !(error instanceof KeyError) || error.code !== "missing") throw error;
     throw new KeyError(

@@ -9,6 +9,7 @@ import { isCode } from "../ledger/files.ts";
 import type { Files } from "../ledger/files.ts";
 import type { KeyRing } from "../ledger/keys.ts";
 import type { Config } from "./config/model.ts";
+import type { Core } from "./core.ts";
 
 export interface PolicyOptions {
   readonly config: Config;
@@ -37,14 +38,31 @@ export function auditPolicy({ config, keys, randomBytes }: PolicyOptions): Audit
   };
 }
 
+/** What an auditor must know of the rules from here on, as the first records of a start. */
+export async function recordPolicy(
+  config: Config,
+  { ledger, keys, files }: Pick<Core, "ledger" | "keys" | "files">,
+  { redaction }: Pick<AuditPolicy, "redaction">,
+): Promise<void> {
+  const current = digestPolicy(config, keys.pepper.id);
+  const change = await policyChange(ledger.directory, current, files);
+  if (change !== undefined) {
+    await ledger.appendControl({ kind: "policy_changed", members: change });
+    await rememberPolicy(ledger.directory, current, files);
+  }
+  if (!redaction.off) return;
+  const reason = "configured: redaction has no packs and no rules, phi no tables";
+  await ledger.appendControl({ kind: "redaction_off", members: { reason } });
+}
+
 /** A policy as digests: which part changed can be told, what it says cannot. */
-export interface PolicyDigest {
+interface PolicyDigest {
   readonly digest: string;
   /** Part of the configuration → digest. */
   readonly parts: Readonly<Record<string, string>>;
 }
 
-export interface PolicyChange {
+interface PolicyChange {
   readonly before: string | null;
   readonly after: string;
   /** Parts that differ; all of them at the first start. */
@@ -55,7 +73,7 @@ const policyFileName = "policy.json";
 const policyFileMode = 0o600;
 
 /** The digest of what decides about records: names, redaction, declared columns, stamps. */
-export function digestPolicy(config: Config, pepperId: string): PolicyDigest {
+function digestPolicy(config: Config, pepperId: string): PolicyDigest {
   const { audit, redaction, phi, exporters, compliance } = config;
   const parts: Record<string, string> = {
     "audit.data_access": digestOf(audit.data_access),
@@ -72,7 +90,7 @@ export function digestPolicy(config: Config, pepperId: string): PolicyDigest {
 }
 
 /** What differs from the policy that the ledger was last used with; undefined where nothing does. */
-export async function policyChange(
+async function policyChange(
   directory: string,
   current: PolicyDigest,
   files: Files,
@@ -85,11 +103,7 @@ export async function policyChange(
 }
 
 /** Remembers `current`; to be called when its control record is durable. */
-export function rememberPolicy(
-  directory: string,
-  current: PolicyDigest,
-  files: Files,
-): Promise<void> {
+function rememberPolicy(directory: string, current: PolicyDigest, files: Files): Promise<void> {
   const text = canonicalize({ digest: current.digest, parts: current.parts });
   return files.replace(join(directory, policyFileName), Buffer.from(text), policyFileMode);
 }

@@ -7,7 +7,7 @@ import { redactText } from "../audit/redact/text.ts";
 import type { ForwardControl } from "../forward/control.ts";
 import type { ForwarderOptions, SinkOptions } from "../forward/options.ts";
 import { systemClock } from "../ledger/clock.ts";
-import { nodeFiles } from "../ledger/files.ts";
+import type { Files } from "../ledger/files.ts";
 import type { ControlInput } from "../ledger/ledger.ts";
 import { controlTextCharsMax } from "../limits.ts";
 import type { Config, ExporterConfig, HttpExporterConfig } from "./config/model.ts";
@@ -17,12 +17,13 @@ export interface SinkParts {
   readonly config: Config;
   readonly log: Log;
   readonly redaction: RedactionPolicy;
+  readonly files: Files;
   appendControl(control: ControlInput): Promise<unknown>;
 }
 
 /** Undefined where no sink is configured. */
 export function forwarderOptions(parts: SinkParts): ForwarderOptions | undefined {
-  const { config, log, redaction } = parts;
+  const { config, log, redaction, files } = parts;
   const { otlp_http: http, otlp_grpc: grpc } = config.exporters;
   const exporter = http ?? grpc;
   if (exporter === undefined) return undefined;
@@ -30,7 +31,7 @@ export function forwarderOptions(parts: SinkParts): ForwarderOptions | undefined
   const { retry_on_failure: retry, sending_queue: queue } = exporter;
   return {
     directory: join(config.ledger.directory, "spool"),
-    files: nodeFiles,
+    files,
     clock: systemClock,
     random: uniform,
     sink: sinkOptions(exporter, http),

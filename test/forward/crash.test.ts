@@ -3,13 +3,14 @@ import { expect, test } from "vitest";
 import type { Signal } from "../../src/audit/otlp/schema.ts";
 import type { ForwardControl } from "../../src/forward/control.ts";
 import type { Forwarder } from "../../src/forward/forwarder.ts";
-import { FaultyFiles } from "../ledger/log/faulty-files.ts";
+import { faultyFiles } from "../ledger/log/support.ts";
 import { FakeLog, startHarness, temporaryDirectory, until } from "./harness.ts";
 import type { Harness } from "./harness.ts";
 import { startHttpSink } from "./http-sink-server.ts";
 import type { HttpSinkServer } from "./http-sink-server.ts";
 import { traceRequest } from "./otlp-requests.ts";
-import { SimulatedFiles } from "./simulated-files.ts";
+import { simulatedFiles } from "./simulated-files.ts";
+import type { SimulatedFiles } from "./simulated-files.ts";
 
 /** What the senders and the sink have seen, over crashes. */
 interface World {
@@ -122,7 +123,7 @@ function namesOf(world: World, signal: Signal, from: number): string[] {
 }
 
 async function operationsOf(sink: HttpSinkServer): Promise<number> {
-  const files = new SimulatedFiles();
+  const files = simulatedFiles();
   const world = newWorld(sink);
   await scenario(world, files);
   await settle(world, files.after("synced"));
@@ -134,7 +135,7 @@ test("a power cut at any operation loses nothing acknowledged, and sends nothing
   const sink = await startHttpSink();
   const count = await operationsOf(sink);
   for (let at = 1; at <= count; at++) {
-    const files = new SimulatedFiles({ at, kind: "power-cut" });
+    const files = simulatedFiles({ at, kind: "power-cut" });
     const world = newWorld(sink);
     await attempt(() => scenario(world, files));
     const taken = [...sink.taken];
@@ -151,7 +152,7 @@ test("any one failed operation loses nothing acknowledged, and sends nothing els
   const sink = await startHttpSink();
   const count = await operationsOf(sink);
   for (let at = 1; at <= count; at++) {
-    const files = new SimulatedFiles({ at, kind: "error" });
+    const files = simulatedFiles({ at, kind: "error" });
     const world = newWorld(sink);
     await attempt(() => scenario(world, files));
     await settle(world, files.after(at % 2 === 0 ? "synced" : "seen"));
@@ -162,18 +163,18 @@ test("any one failed operation loses nothing acknowledged, and sends nothing els
 
 test("a stage that failed is rolled back before the log goes on, and never sent", async () => {
   const sink = await startHttpSink();
-  const files = new FaultyFiles();
+  const { files, system } = faultyFiles();
   const directory = await temporaryDirectory();
   const shared = { directory, sink: { kind: "http", endpoint: sink.url } } as const;
   const { forwarder, log } = await startHarness({ ...shared, files });
   await log.append("traces", traceRequest(["first"]));
   // Written whole, but neither that nor its removal can be confirmed.
-  files.exempt = /^(?!sync|truncate|remove)/;
-  files.fault = { operation: 0, mode: "failed", code: "EIO", count: Number.POSITIVE_INFINITY };
+  system.exempt = /^(?!fdatasync|fsync|ftruncate|unlink)/;
+  system.fault = { operation: 0, mode: "failed", code: "EIO", count: Number.POSITIVE_INFINITY };
   const entry = { signal: "traces", first: 1, end: 2, bytes: traceRequest(["never"]) } as const;
   await expect(forwarder.stage(1, [entry])).rejects.toMatchObject({ code: "spool_failed" });
   await expect(forwarder.rollBack(1)).rejects.toMatchObject({ code: "spool_failed" });
-  files.fault = undefined;
+  system.fault = undefined;
   await forwarder.rollBack(1);
   // Control records take the indexes that the entry named; then the process is killed.
   const killed = await startHarness({ ...shared, logSize: 4, directory: await copied(directory) });
@@ -192,7 +193,7 @@ async function copied(directory: string): Promise<string> {
 
 test("a power cut while recovering, at any operation", async () => {
   const sink = await startHttpSink();
-  const files = new SimulatedFiles();
+  const files = simulatedFiles();
   const base = newWorld(sink);
   const { log, forwarder } = await open(base, files);
   await append(base, "traces", "trace 1");

@@ -7,7 +7,8 @@ import { frameBytes } from "../../src/forward/frame.ts";
 import { FakeLog, startHarness, temporaryDirectory, until } from "./harness.ts";
 import { startHttpSink } from "./http-sink-server.ts";
 import { traceRequest } from "./otlp-requests.ts";
-import { SimulatedFiles } from "./simulated-files.ts";
+import { simulatedFiles } from "./simulated-files.ts";
+import type { SimulatedFiles } from "./simulated-files.ts";
 
 /** Nobody listens there: entries stay in the queue. */
 const nowhere = { kind: "http", endpoint: "http://127.0.0.1:1" } as const;
@@ -34,7 +35,7 @@ async function deliverAll(files: SimulatedFiles, logSize: number): Promise<strin
 }
 
 async function simulated(options: Partial<Parameters<typeof startHarness>[0]> = {}) {
-  const files = new SimulatedFiles();
+  const files = simulatedFiles();
   const harness = await startHarness({
     directory: "/spool",
     files,
@@ -132,7 +133,7 @@ test("what a killed process left unsynced is durable once the next one relies on
   const entry = staged("logs", "a log without records", 0, 0);
   await reference.forwarder.stage(0, [entry]);
   // The sync of the entry is the last operation of the stage.
-  const files = new SimulatedFiles({ at: reference.files.operations, kind: "power-cut" });
+  const files = simulatedFiles({ at: reference.files.operations, kind: "power-cut" });
   const { forwarder } = await simulated({ files });
   await expect(forwarder.stage(0, [entry])).rejects.toMatchObject({ code: "spool_failed" });
   const second = files.afterKill();
@@ -170,7 +171,7 @@ test("a sent and done queue still knows the log's size", async () => {
   await forwarder.close(0);
   const left = files.after("synced");
   expect(await deliverAll(left, 1)).toEqual(["a"]);
-  expect(left.paths().filter((path) => path.endsWith(".spool"))).toEqual([]);
+  expect(left.disk.paths().filter((path) => path.endsWith(".spool"))).toEqual([]);
   const opening = startHarness({ directory: "/spool", files: left, logSize: 0, sink: nowhere });
   await expect(opening).rejects.toMatchObject({ code: "log_truncated" });
 });
@@ -180,14 +181,14 @@ test("damage to what was durable is refused with a remedy, and nothing is change
   for (const name of ["a", "b", "c", "d", "e"]) await log.append("traces", traceRequest([name]));
   await forwarder.close(0);
   const whole = files.after("synced");
-  const spools = whole.paths().filter((path) => path.endsWith(".spool"));
+  const spools = whole.disk.paths().filter((path) => path.endsWith(".spool"));
   expect(spools.length).toBeGreaterThan(1);
   const damages: ((left: SimulatedFiles) => void)[] = [
-    (left) => left.alter(spools[0]!, (bytes) => bytes.fill(0x20, 70, 71)),
-    (left) => left.alter(spools[0]!, (bytes) => bytes.subarray(0, -1)),
-    (left) => left.discard(spools[0]!),
-    (left) => left.discard(spools[1]!),
-    (left) => left.alter("/spool/traces/cursor", (bytes) => bytes.fill(0x31, 20, 21)),
+    (left) => left.disk.alter(spools[0]!, (bytes) => bytes.fill(0x20, 70, 71)),
+    (left) => left.disk.alter(spools[0]!, (bytes) => bytes.subarray(0, -1)),
+    (left) => left.disk.discard(spools[0]!),
+    (left) => left.disk.discard(spools[1]!),
+    (left) => left.disk.alter("/spool/traces/cursor", (bytes) => bytes.fill(0x31, 20, 21)),
   ];
   for (const damage of damages) {
     const left = whole.after("synced");
@@ -195,7 +196,7 @@ test("damage to what was durable is refused with a remedy, and nothing is change
     const opening = startHarness({ directory: "/spool", files: left, logSize: 5, sink: nowhere });
     await expect(opening).rejects.toMatchObject({ code: "spool_damaged" });
     await expect(opening).rejects.toThrow(/\/spool\/traces.*(restore|remove)/);
-    expect(left.paths()).toContain("/spool/logs/cursor");
+    expect(left.disk.paths()).toContain("/spool/logs/cursor");
   }
 });
 
@@ -203,8 +204,8 @@ test("a torn end that the log proves to have been durable is damage", async () =
   const { files, log } = await simulated();
   for (const name of ["a", "b"]) await log.append("traces", traceRequest([name]));
   const left = files.after("synced");
-  const path = left.paths().find((name) => name.endsWith(".spool"))!;
-  left.alter(path, (bytes) => bytes.subarray(0, -1));
+  const path = left.disk.paths().find((name) => name.endsWith(".spool"))!;
+  left.disk.alter(path, (bytes) => bytes.subarray(0, -1));
   const opening = startHarness({
     directory: "/spool",
     files: left.after("synced"),
@@ -219,7 +220,7 @@ test("a removed cursor sends everything that is there again", async () => {
   const { files, log } = await simulated();
   for (const name of ["a", "b"]) await log.append("traces", traceRequest([name]));
   const left = files.after("synced");
-  left.discard("/spool/traces/cursor");
+  left.disk.discard("/spool/traces/cursor");
   expect(await deliverAll(left, 2)).toEqual(["a", "b"]);
 });
 
@@ -418,7 +419,7 @@ test("where one signal cannot be staged, none is", async () => {
   await reference.log.appendGroup([["traces", traceRequest(["a"]), 1]]);
   const count = reference.files.operations;
   for (let at = count + 1; at <= count + 6; at++) {
-    const files = new SimulatedFiles({ at, kind: "error" });
+    const files = simulatedFiles({ at, kind: "error" });
     const { log } = await simulated({ files });
     await log.append("traces", traceRequest(["a"]));
     await expect(
@@ -436,7 +437,7 @@ test("where one signal cannot be staged, none is", async () => {
 
 test("used before recover or after close it says so", async () => {
   const log = new FakeLog();
-  const files = new SimulatedFiles();
+  const files = simulatedFiles();
   const { forwarder } = await startHarness({
     directory: "/spool",
     files,

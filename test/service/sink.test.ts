@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { compileRedaction } from "../../src/audit/redact/policy.ts";
 import type { ForwardControl } from "../../src/forward/control.ts";
 import { encodeControl, parseControl } from "../../src/ledger/control.ts";
+import { nodeFiles } from "../../src/ledger/files.ts";
 import type { ControlInput } from "../../src/ledger/ledger.ts";
 import { parseConfig } from "../../src/service/config.ts";
 import { forwarderOptions } from "../../src/service/sink.ts";
@@ -25,6 +26,7 @@ async function recorded(control: ForwardControl): Promise<Readonly<Record<string
     config,
     log,
     redaction,
+    files: nodeFiles,
     appendControl: (appended) => Promise.resolve((input = appended)),
   });
   await options!.onControl(control);

@@ -17,8 +17,7 @@ import {
 import { nodeFiles } from "../../../src/ledger/files.ts";
 import { openKeys } from "../../../src/ledger/keys.ts";
 import { checkLog } from "../check-log.ts";
-import { FaultyFiles } from "./faulty-files.ts";
-import { batch, keyFolder, open, temporaryPlace, type TestPlace } from "./support.ts";
+import { batch, faultyFiles, keyFolder, open, temporaryPlace, type TestPlace } from "./support.ts";
 
 const bounds = { segmentBytesMax: 3000 };
 
@@ -230,11 +229,11 @@ test("a record of its own that it does not understand is never taken for a torn 
 
 test("checkpoints that could not be written are none that are missing", async () => {
   const place = await temporaryPlace();
-  const files = new FaultyFiles();
+  const { files, system } = faultyFiles();
   const ledger = await open(place, { files });
   await ledger.append(batch(place.keys, [{ name: "a" }]));
   for (let attempt = 0; attempt < 3; attempt++) {
-    files.failNext(/^replace checkpoint/, "ENOSPC");
+    system.failNext(/^rename checkpoint/, "ENOSPC");
     await expect(ledger.checkpoint()).rejects.toMatchObject({ code: "unavailable" });
   }
   const copy = { ...place, directory: `${place.directory}-killed` };

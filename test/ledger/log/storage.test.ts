@@ -7,8 +7,7 @@ import { nodeFiles, type Files } from "../../../src/ledger/files.ts";
 import type { CommitFollower, StagedEntry } from "../../../src/ledger/follower.ts";
 import type { Ledger } from "../../../src/ledger/ledger.ts";
 import { checkLog } from "../check-log.ts";
-import { FaultyFiles } from "./faulty-files.ts";
-import { batch, kindsOnDisk, open, recordsOnDisk, temporaryPlace } from "./support.ts";
+import { batch, faultyFiles, kindsOnDisk, open, recordsOnDisk, temporaryPlace } from "./support.ts";
 
 const bounds = { storageRetryMsMin: 1 };
 
@@ -48,7 +47,7 @@ class TestFollower implements CommitFollower {
 
 test("after a failed fsync: refused, cut back, a new segment, recovered, open again", async () => {
   const place = await temporaryPlace();
-  const files = new FaultyFiles();
+  const { files, system } = faultyFiles();
   const follower = new TestFollower();
   const states: string[] = [];
   const ledger = await open(place, {
@@ -58,7 +57,7 @@ test("after a failed fsync: refused, cut back, a new segment, recovered, open ag
     onStateChange: (state) => states.push(state),
   });
   await ledger.append(batch(place.keys, [{ name: "a" }]));
-  files.failNext(/^sync segments/);
+  system.failNext(/^fdatasync segments/);
   const lost = ledger.append(batch(place.keys, [{ name: "b" }]));
   await expect(lost).rejects.toMatchObject({ code: "unavailable", message: /EIO/ });
   expect(ledger.status().state).toBe("recovering");
@@ -86,21 +85,21 @@ test("after a failed fsync: refused, cut back, a new segment, recovered, open ag
 
 test("a full disk: readiness with its reason, and open again by itself when there is room", async () => {
   const place = await temporaryPlace();
-  const files = new FaultyFiles();
+  const { files, system } = faultyFiles();
   const ledger = await open(place, { files, bounds });
-  files.fault = {
-    operation: files.operations.length,
+  system.fault = {
+    operation: system.operations.length,
     mode: "short",
     code: "ENOSPC",
     count: Number.POSITIVE_INFINITY,
   };
   const cut = { operation: 0, mode: "failed", code: "", count: 0 } as const;
   // Only what takes room fails on a full disk.
-  files.exempt = /^(?!write)/;
+  system.exempt = /^(?!write)/;
   await expect(ledger.append(batch(place.keys, [{ name: "a" }]))).rejects.toThrow(/ENOSPC/);
-  await until(() => files.operations.filter((name) => name.startsWith("write")).length > 4);
+  await until(() => system.operations.filter((name) => name.startsWith("write")).length > 4);
   expect(ledger.status()).toMatchObject({ state: "recovering", reason: /ENOSPC.*by itself/ });
-  files.fault = cut;
+  system.fault = cut;
   await until(() => ledger.status().state === "open");
   await ledger.append(batch(place.keys, [{ name: "a" }]));
   await ledger.close();
@@ -109,10 +108,10 @@ test("a full disk: readiness with its reason, and open again by itself when ther
 
 test("what cannot be cut back stops the writer until a restart", async () => {
   const place = await temporaryPlace();
-  const files = new FaultyFiles();
+  const { files, system } = faultyFiles();
   const ledger = await open(place, { files, bounds });
-  files.fault = {
-    operation: files.operations.length,
+  system.fault = {
+    operation: system.operations.length,
     mode: "persisted",
     code: "EIO",
     count: Number.POSITIVE_INFINITY,
@@ -122,7 +121,7 @@ test("what cannot be cut back stops the writer until a restart", async () => {
   const refused = ledger.append(batch(place.keys, [{ name: "b" }]));
   await expect(refused).rejects.toMatchObject({ code: "stopped", message: /restart/ });
   await ledger.close();
-  await files.closeAll();
+  await system.closeAll();
   const again = await open(place);
   // Written after all, though nobody was told: it is in the log once.
   expect(await again.append(batch(place.keys, [{ name: "a" }]))).toMatchObject({ repeated: 1 });
@@ -132,7 +131,7 @@ test("what cannot be cut back stops the writer until a restart", async () => {
 
 test("a writer that was stopped is not opened again by a group that fails then", async () => {
   const place = await temporaryPlace();
-  const files = new FaultyFiles();
+  const { files, system } = faultyFiles();
   const follower = new TestFollower();
   const ledger = await open(place, { files, bounds, follower });
   await ledger.append(batch(place.keys, [{ name: "a" }]));
@@ -141,7 +140,7 @@ test("a writer that was stopped is not opened again by a group that fails then",
   const sealed = ledger.checkpoint();
   await until(() => ledger.size === 3);
   follower.beforeStage = () => until(() => ledger.status().state === "stopped");
-  files.failNext(/^write segments/);
+  system.failNext(/^write segments/);
   const failed = ledger.append(batch(place.keys, [{ name: "b" }]));
   await expect(sealed).rejects.toThrow(/cannot make a local checkpoint/);
   await expect(failed).rejects.toMatchObject({ code: "stopped" });
@@ -189,10 +188,10 @@ test("after a stage that failed the log does not grow before what is left of it 
 
 test("a spool that cannot take back: nothing is written before it has", async () => {
   const place = await temporaryPlace();
-  const files = new FaultyFiles();
+  const { files, system } = faultyFiles();
   const follower = new TestFollower();
   const ledger = await open(place, { files, bounds, follower });
-  files.failNext(/^write segments/, "ENOSPC");
+  system.failNext(/^write segments/, "ENOSPC");
   follower.failing = "rollBack";
   await expect(ledger.append(batch(place.keys, [{ name: "a" }]))).rejects.toThrow(/ENOSPC/);
   await until(() => follower.calls.filter((call) => call.startsWith("rollBack")).length > 2);

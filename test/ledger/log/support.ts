@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 
 import { systemClock, type Clock } from "../../../src/ledger/clock.ts";
-import { nodeFiles, type Files } from "../../../src/ledger/files.ts";
+import { nodeFileSystem } from "../../../src/ledger/file-system.ts";
+import { filesOn, nodeFiles, type Files } from "../../../src/ledger/files.ts";
 import { openKeys, type KeyRing } from "../../../src/ledger/keys.ts";
 import { openLedger, type Ledger, type LedgerOptions } from "../../../src/ledger/ledger.ts";
+import { FaultySystem } from "../../support/disk/faulty-system.ts";
 import { random } from "./batch.ts";
 import { readRecords, type ReadRange, type StoredRecord } from "../../../src/ledger/read.ts";
 
@@ -18,6 +20,12 @@ export const keyFolder = { files: nodeFiles, randomBytes: random };
 export interface TestPlace {
   readonly directory: string;
   readonly keys: KeyRing;
+}
+
+/** Real files whose system calls can be made to fail. */
+export function faultyFiles(): { readonly files: Files; readonly system: FaultySystem } {
+  const system = new FaultySystem(nodeFileSystem);
+  return { files: filesOn(system), system };
 }
 
 /** Removed when the test ends. */

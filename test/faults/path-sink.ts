@@ -1,0 +1,48 @@
+/** One OTLP/HTTP sink for many lives: each has its own path, so none hears of another. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { namesIn } from "../forward/otlp-requests.ts";
+
+export interface SinkPath {
+  readonly endpoint: string;
+  /** Names of the spans that arrived. */
+  readonly names: Set<string>;
+  /** Answers nothing more, as to a process that is gone. */
+  end(): void;
+}
+
+export interface PathSink {
+  open(): SinkPath;
+  close(): Promise<void>;
+}
+
+export async function startPathSink(): Promise<PathSink> {
+  const paths = new Map<string, Set<string>>();
+  let opened = 0;
+  const server = createServer(async (request, response) => {
+    const [, number = "", , signal = ""] = request.url!.split("/");
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const names = paths.get(number);
+    if (names === undefined) return void response.writeHead(503).end();
+    for (const name of namesIn(signal as "traces", Buffer.concat(chunks))) names.add(name);
+    response.writeHead(200, { "content-type": "application/x-protobuf" }).end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    open() {
+      const number = String(opened++);
+      const names = new Set<string>();
+      paths.set(number, names);
+      const endpoint = `http://127.0.0.1:${port}/${number}`;
+      return { endpoint, names, end: () => void paths.delete(number) };
+    },
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
