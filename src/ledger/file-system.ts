@@ -2,6 +2,7 @@
  * The system calls that `Files` is made of, one method each: a test can number them, make any of
  * them fail, and know what a power cut after any of them leaves.
  */
+import * as callbacks from "node:fs";
 import {
   chmod,
   link,
@@ -13,6 +14,13 @@ import {
   stat,
   unlink,
 } from "node:fs/promises";
+import { promisify } from "node:util";
+
+/**
+ * As in node:fs: `a+` creates and appends, `wx` creates and must not find a file, `r+` reads and
+ * writes. With `s` each write is durable when it resolves (O_DSYNC).
+ */
+export type OpenFlags = "a+" | "r" | "r+" | "r+s" | "wx" | "wxs";
 
 export interface OpenFile {
   /** May write less than it was given, as the kernel does on a full disk. */
@@ -48,7 +56,7 @@ export interface FileLock {
 
 /** Errors are those of node:fs, with `code`. */
 export interface FileSystem {
-  open(path: string, flags: "a+" | "r" | "r+" | "wx", mode?: number): Promise<OpenFile>;
+  open(path: string, flags: OpenFlags, mode?: number): Promise<OpenFile>;
   link(from: string, to: string): Promise<void>;
   mkdir(path: string, options: { readonly mode: number }): Promise<unknown>;
   readdir(path: string): Promise<string[]>;
@@ -66,7 +74,11 @@ export interface FileSystem {
 }
 
 export const nodeFileSystem: FileSystem = {
-  open,
+  open(path, flags, mode) {
+    return flags === "wxs" || flags === "r+s"
+      ? openSynced(path, flags, mode)
+      : open(path, flags, mode);
+  },
   link,
   mkdir,
   readdir,
@@ -78,3 +90,28 @@ export const nodeFileSystem: FileSystem = {
   // Loaded here: readers take no lock.
   lock: async (path, mode) => (await import("./file-lock.ts")).lockFile(path, mode),
 };
+
+const { O_CREAT, O_DSYNC, O_EXCL, O_RDWR } = callbacks.constants;
+const openNumber = promisify(callbacks.open);
+const writeTo = promisify(callbacks.write);
+const readFrom = promisify(callbacks.read);
+const datasync = promisify(callbacks.fdatasync);
+const sync = promisify(callbacks.fsync);
+const truncate = promisify(callbacks.ftruncate);
+const statOf = promisify(callbacks.fstat);
+const closeNumber = promisify(callbacks.close);
+
+/** A FileHandle costs more than the calls themselves where files come by the thousand. */
+async function openSynced(path: string, flags: "r+s" | "wxs", mode?: number): Promise<OpenFile> {
+  const bits = O_RDWR | O_DSYNC | (flags === "wxs" ? O_CREAT | O_EXCL : 0);
+  const file = await openNumber(path, bits, mode);
+  return {
+    write: (bytes, offset, length, position) => writeTo(file, bytes, offset, length, position),
+    read: (bytes, offset, length, position) => readFrom(file, bytes, offset, length, position),
+    datasync: () => datasync(file),
+    sync: () => sync(file),
+    truncate: (size) => truncate(file, size),
+    stat: () => statOf(file),
+    close: () => closeNumber(file),
+  };
+}

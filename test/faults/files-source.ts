@@ -3,13 +3,17 @@ import { join } from "node:path";
 import { isCode } from "../../src/ledger/files.ts";
 import type { Files } from "../../src/ledger/files.ts";
 import { parseSegmentName } from "../../src/ledger/segment-name.ts";
-import type { LedgerSource, TreeStore } from "../../src/ledger/verify/source.ts";
+import { TileFiles } from "../../src/ledger/tile-files.ts";
+import { parseTilePath } from "../../src/ledger/tile.ts";
+import type { LedgerSource } from "../../src/ledger/verify/source.ts";
 
 export function filesSource(files: Files, directory: string, bucket: string): LedgerSource {
   const segments = join(directory, "segments");
   const kept = join(bucket, "checkpoints");
+  const tiles = new TileFiles(directory, files);
   return {
-    ...treeStore(files, directory),
+    checkpoint: () => readIfThere(files, join(directory, "checkpoint")),
+    tile: (path) => tiles.find(parseTilePath(path)),
     descriptor: () => files.read(join(directory, "ledger.json")),
     async segments() {
       const names = await files.list(segments);
@@ -22,20 +26,14 @@ export function filesSource(files: Files, directory: string, bucket: string): Le
       }));
     },
     bucket: {
-      ...treeStore(files, bucket),
+      checkpoint: () => readIfThere(files, join(bucket, "checkpoint")),
+      tile: (path) => readIfThere(files, join(bucket, path)),
       checkpointOfSize: (size) => readIfThere(files, join(kept, String(size))),
       async checkpointSizes() {
         const names = (await files.list(kept)).filter((name) => /^\d+$/.test(name));
         return names.map(Number).toSorted((left, right) => left - right);
       },
     },
-  };
-}
-
-function treeStore(files: Files, directory: string): TreeStore {
-  return {
-    checkpoint: () => readIfThere(files, join(directory, "checkpoint")),
-    tile: (path) => readIfThere(files, join(directory, path)),
   };
 }
 

@@ -1,8 +1,12 @@
 /** One OTLP/HTTP sink for many lives: each has its own path, so none hears of another. */
 import { once } from "node:events";
 import { createServer } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Signal } from "../../src/audit/otlp/schema.ts";
 import { namesIn } from "../forward/otlp-requests.ts";
+
+const protobuf = "application/x-protobuf";
 
 export interface SinkPath {
   readonly endpoint: string;
@@ -20,14 +24,16 @@ export interface PathSink {
 export async function startPathSink(): Promise<PathSink> {
   const paths = new Map<string, Set<string>>();
   let opened = 0;
-  const server = createServer(async (request, response) => {
-    const [, number = "", , signal = ""] = request.url!.split("/");
+  const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const [, number = "", , signal] = request.url!.split("/");
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const names = paths.get(number);
-    if (names === undefined) return void response.writeHead(503).end();
-    for (const name of namesIn(signal as "traces", Buffer.concat(chunks))) names.add(name);
-    response.writeHead(200, { "content-type": "application/x-protobuf" }).end();
+    for (const name of namesIn(signal as Signal, Buffer.concat(chunks))) names?.add(name);
+    response.writeHead(names === undefined ? 503 : 200, { "content-type": protobuf }).end();
+  };
+  const server = createServer((request, response) => {
+    take(request, response).catch(() => response.destroy());
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

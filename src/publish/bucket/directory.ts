@@ -16,7 +16,7 @@ const fileMode = 0o644;
 const directoryMode = 0o755;
 
 export function directoryBucket(directory: string, files: Files): Bucket {
-  const place = { directory, files, folders: new Folders(files) };
+  const place = { directory, files, folders: new Folders(files, directoryMode) };
   return {
     location: directory,
     read: (key) => attempt(place, `reading ${key}`, () => read(place, key)),
@@ -68,8 +68,9 @@ async function read({ directory, files }: Place, key: string): Promise<StoredObj
 async function create(place: Place, key: string, bytes: Uint8Array): Promise<void> {
   const { directory, files, folders } = place;
   const path = join(directory, checkKey(key));
-  await folders.make(dirname(path), directoryMode);
-  await creating(place, key, files.createExclusive(path, bytes, fileMode));
+  await folders.creating(path, () =>
+    creating(place, key, files.createExclusive(path, bytes, fileMode)),
+  );
 }
 
 async function creating({ directory }: Place, key: string, create: Promise<void>): Promise<void> {
@@ -114,19 +115,12 @@ async function createTiles(place: Place, tiles: AsyncIterable<NewObject>): Promi
   }
 }
 
-/** Tiles come by the hundred into one folder: it is made only where it turns out to be missing. */
 async function createTile(place: Place, { key, bytes }: NewObject): Promise<void> {
   const { directory, files, folders } = place;
   const path = join(directory, checkKey(key));
-  const createInFolder = (): Promise<void> =>
-    creating(place, key, files.createInFolder(path, bytes, fileMode));
-  try {
-    await createInFolder();
-  } catch (error) {
-    if (!isCode(error, "ENOENT")) throw error;
-    await folders.make(dirname(path), directoryMode);
-    await createInFolder();
-  }
+  await folders.creating(path, () =>
+    creating(place, key, files.createInFolder(path, bytes, fileMode)),
+  );
 }
 
 async function createFirst(place: Place, key: string, bytes: Uint8Array): Promise<Version> {
@@ -153,9 +147,8 @@ async function replace(
   const { directory, files, folders } = place;
   const path = join(directory, checkKey(key));
   const claim = `${path}.after-${expected.slice(0, 16)}`;
-  await folders.make(dirname(path), directoryMode);
   try {
-    await files.createExclusive(claim, bytes, fileMode);
+    await folders.creating(claim, () => files.createExclusive(claim, bytes, fileMode));
   } catch (error) {
     if (isCode(error, "EEXIST")) throw conflict(place, key);
     throw error;

@@ -105,3 +105,17 @@ test("a gap in the epochs is refused", async () => {
   expect(gap).toMatchObject({ code: "incomplete" });
   expect(gap.message).toContain("chain.1.key");
 });
+
+test("a creation that broke off is finished by the next, with the keys that are there", async () => {
+  const begun = await openKeys(directory, folder, { create: true });
+  for (const missing of [["pepper.1.key"], ["log.1.key", "pepper.1.key"]]) {
+    for (const name of missing) await unlink(join(directory, name));
+    await writeFile(join(directory, ".tmp-1"), "of a write that was killed");
+    const reading = await refusal(openKeys(directory, folder, { create: false }));
+    expect(reading.code).toBe("incomplete");
+    const finished = await openKeys(directory, folder, { create: true });
+    expect(finished).toMatchObject({ created: true, chainEpoch: 1 });
+    expect(finished.chainKey(1)).toEqual(begun.chainKey(1));
+    expect(await readdir(directory)).toEqual(["chain.1.key", "log.1.key", "pepper.1.key"]);
+  }
+});

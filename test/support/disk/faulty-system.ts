@@ -4,6 +4,7 @@ import type {
   FileStatus,
   FileSystem,
   OpenFile,
+  OpenFlags,
 } from "../../../src/ledger/file-system.ts";
 
 export type FaultMode =
@@ -118,8 +119,8 @@ export class FaultySystem implements FileSystem {
     return number < fault.operation + (fault.count ?? 1) ? fault : undefined;
   }
 
-  async open(path: string, flags: "a+" | "r" | "r+" | "wx", mode?: number): Promise<OpenFile> {
-    const call = { name: flags === "r+" ? "open" : "create", path };
+  async open(path: string, flags: OpenFlags, mode?: number): Promise<OpenFile> {
+    const call = { name: flags.startsWith("r+") ? "open" : "create", path };
     const open = (): Promise<OpenFile> => this.#base.open(path, flags, mode);
     if (flags === "r") this.#refuseIfKilled(call);
     const file = flags === "r" ? await open() : await this.#run(call, open);

@@ -8,6 +8,7 @@ import type {
   FileStatus,
   FileSystem,
   OpenFile,
+  OpenFlags,
 } from "../../../src/ledger/file-system.ts";
 
 const blockBytes = 4096;
@@ -49,26 +50,27 @@ export class MemoryDisk implements FileSystem {
     this.#durableNames = new Map(this.#names);
   }
 
-  open(path: string, flags: "a+" | "r" | "r+" | "wx", mode = 0o666): Promise<OpenFile> {
+  open(path: string, flags: OpenFlags, mode = 0o666): Promise<OpenFile> {
     return answer(() => {
       const found = this.#names.get(path);
-      if (flags === "wx" && found !== undefined) throw failure("EEXIST", path);
-      if (found === undefined && (flags === "r" || flags === "r+")) throw failure("ENOENT", path);
+      if (flags.startsWith("wx") && found !== undefined) throw failure("EEXIST", path);
+      if (found === undefined && flags.startsWith("r")) throw failure("ENOENT", path);
       const isWritten = flags !== "r";
       // As the kernel answers everybody but root.
       if (found !== undefined && isWritten && (found.mode & 0o200) === 0)
         throw failure("EACCES", path);
       const node = found ?? newNode(false, mode);
       if (found === undefined) this.#setNames([[path, node]]);
-      return this.#handle(path, node);
+      return this.#handle(path, node, flags.endsWith("s"));
     });
   }
 
-  #handle(path: string, node: Node): OpenFile & { forget(): void } {
+  #handle(path: string, node: Node, isSynced: boolean): OpenFile & { forget(): void } {
     return {
       write: (bytes, offset, length, position) =>
         answer(() => {
           write(node, bytes.subarray(offset, offset + length), position);
+          if (isSynced) sync(node);
           return { bytesWritten: length };
         }),
       read: (bytes, offset, length, position) =>

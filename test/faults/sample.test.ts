@@ -1,0 +1,53 @@
+/** Of `npm run faults` every write point once, and some power cuts: the rest takes minutes. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Random } from "../support/agent-load.ts";
+import { addCounts, noCounts } from "./counts.ts";
+import { callsOfLife } from "./life.ts";
+import { startPathSink } from "./path-sink.ts";
+import type { PathSink } from "./path-sink.ts";
+import { judgeCut, recordCuts, subsetsOf } from "./power-cut.ts";
+import { pointOf, pointsOf, runPoint } from "./write-points.ts";
+
+const seed = Number(process.env["SPANSEAL_TEST_SEED"] ?? Date.now() % 1_000_000);
+const random = new Random(seed);
+let sink: PathSink;
+
+beforeAll(async () => {
+  console.log(`seed ${seed}: repeat with SPANSEAL_TEST_SEED=${seed}`);
+  sink = await startPathSink();
+});
+
+afterAll(() => sink.close());
+
+/** One of the items of each group. */
+function oneOfEach<Item>(items: readonly Item[], groupOf: (item: Item) => string): Item[] {
+  const groups = Map.groupBy(items, groupOf);
+  return [...groups.values()].map((group) => random.pick(group));
+}
+
+test("each write point fails once", async () => {
+  const calls = await callsOfLife(sink);
+  const points = oneOfEach(pointsOf(calls), ({ operation }) => pointOf(calls[operation]!));
+  expect(points.length).toBeGreaterThan(80);
+  const total = noCounts();
+  for (const point of points) {
+    const result = await runPoint(sink, point);
+    if (result !== undefined) addCounts(total, result.counts);
+  }
+  expect(total.problems).toEqual([]);
+  expect(total.runs).toBeGreaterThan(80);
+});
+
+test("the power is cut", async () => {
+  const cuts = await recordCuts(sink);
+  const all = cuts.flatMap((cut) =>
+    [...subsetsOf(cut.life.disk.pendingCount, random)].map((subset) => ({ cut, subset })),
+  );
+  expect(all.length).toBeGreaterThan(3000);
+  const total = noCounts();
+  for (let sample = 0; sample < 60; sample++) {
+    const { cut, subset } = random.pick(all);
+    addCounts(total, await judgeCut(cut, subset));
+  }
+  expect(total.problems).toEqual([]);
+});
