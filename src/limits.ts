@@ -158,6 +158,19 @@ export const keyEpochsMax = 9999;
 /** Inclusion proofs: bytes of one proof with its checkpoint. */
 export const proofBytesMax: number = 256 * KIB;
 
+/** Service: requests that a thread has at a time; the others wait for it. */
+export const threadRequestsMax = 2;
+/** Service: a thread that has work and answers nothing for so long is ended. */
+export const threadSilenceMsMax = 30_000;
+/** Service: wait before an ended thread is started again, doubled from the first to the second. */
+export const threadRestartMsMin = 10;
+export const threadRestartMsMax = 10_000;
+/** Service: the two parts of a thread's heap, in MiB; the largest requests need the larger one. */
+export const threadYoungGenerationMib = 24;
+export const threadHeapMibMax = 4096;
+/** Service: threads that prepare requests. */
+export const threadsMax = 64;
+
 /** Service: log messages that wait for a slow reader of stderr; more are dropped. */
 export const logQueueBytesMax: number = 4 * MIB;
 /** Service: log messages a second about what senders do; more are counted. */

@@ -50,7 +50,7 @@ export interface Station {
   readonly answerTimeMsMax: number;
   /** True from the begin of `close`. */
   draining: boolean;
-  readonly handler: (request: TelemetryRequest) => Promise<void>;
+  readonly handler: (request: TelemetryRequest, connection: object) => Promise<void>;
   readonly transcode: (signal: Signal, text: Uint8Array) => Uint8Array;
   readonly now: () => bigint;
   readonly log: (entry: IngestLogEntry) => void;
@@ -185,7 +185,7 @@ async function handOn(
     if (bytes.length === 0) return null;
     const peer = { address: exchange.peerAddress, authenticated };
     const request = { signal: exchange.signal, bytes, peer, receivedUnixNano: station.now() };
-    return { durable: hand(request, station) };
+    return { durable: hand(request, exchange.connection, station) };
   } finally {
     turn.end();
   }
@@ -218,8 +218,12 @@ function transcode(
   return transcoded;
 }
 
-async function hand(request: TelemetryRequest, station: Station): Promise<void> {
-  await station.handler(request);
+async function hand(
+  request: TelemetryRequest,
+  connection: object,
+  station: Station,
+): Promise<void> {
+  await station.handler(request, connection);
 }
 
 /** Settles with `work`, or rejects when the limit is over while the work goes on. */

@@ -54,8 +54,11 @@ export interface Receivers {
   close(graceMs?: number): Promise<void>;
 }
 
-/** Resolves when the request is durable; a rejection is answered by the table in `status.ts`. */
-export type Handler = (request: TelemetryRequest) => Promise<void>;
+/**
+ * Resolves when the request is durable; a rejection is answered by the table in `status.ts`.
+ * `connection` is the same object for all requests of one connection.
+ */
+export type Handler = (request: TelemetryRequest, connection: object) => Promise<void>;
 
 /** @throws ReceiverError; then nothing is left open. */
 export async function startReceivers(

@@ -1,7 +1,9 @@
 /** The whole sidecar: what it opens, in which order, and how it ends. */
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { AuditPolicy } from "../audit/policy.ts";
 import { publicVkeys } from "../ledger/keys.ts";
+import type { KeyRing } from "../ledger/keys.ts";
 import { startReceivers } from "../ingest/receivers.ts";
 import type { IngestLogEntry, Receivers } from "../ingest/receivers.ts";
 import { systemClock } from "../ledger/clock.ts";
@@ -22,7 +24,10 @@ import { createMetrics } from "./metrics.ts";
 import type { Metrics } from "./metrics.ts";
 import { startOperations } from "./operations.ts";
 import type { Operations } from "./operations.ts";
-import { auditPolicy, recordPolicy } from "./policy.ts";
+import { auditPolicy, policyParts, recordPolicy } from "./policy.ts";
+import { inlinePreparer } from "./preparing/preparer.ts";
+import type { Preparer } from "./preparing/preparer.ts";
+import { openThreads } from "./preparing/threads.ts";
 import { pooledRandomBytes } from "./random.ts";
 import { exposures, receiverOptions } from "./receiving.ts";
 import { sinkName } from "./sink.ts";
@@ -39,6 +44,7 @@ export interface Sidecar {
 /** What is open so far; `close` ends it in the opposite order. */
 interface Opened {
   core?: Core;
+  preparer?: Preparer;
   receivers?: Receivers;
   operations?: Operations;
   control?: ControlSocket;
@@ -60,7 +66,8 @@ export async function openSidecar({ config }: LoadedConfig, log: Log): Promise<S
     await recordPolicy(config, core, policy);
     core.forwarder?.start();
     core.publisher.start();
-    const handler = requestHandler({ core, policy, metrics });
+    opened.preparer = await openPreparer(config, { policy, keys, log });
+    const handler = requestHandler({ core, preparer: opened.preparer, metrics });
     opened.receivers = await startReceivers(receiving(config, { log, metrics }), handler);
     opened.operations = await startOperations({
       endpoint: config.operations.endpoint,
@@ -76,6 +83,18 @@ export async function openSidecar({ config }: LoadedConfig, log: Log): Promise<S
     throw error;
   }
   return { keysCreated: keys.created, state: observe, close: () => close(opened) };
+}
+
+interface Preparing {
+  readonly policy: AuditPolicy;
+  readonly keys: KeyRing;
+  readonly log: Log;
+}
+
+async function openPreparer(config: Config, { policy, keys, log }: Preparing): Promise<Preparer> {
+  const { workers: count } = config.service;
+  if (count === 0) return inlinePreparer(policy);
+  return openThreads({ count, data: policyParts(config, keys), log });
 }
 
 interface Telling {
@@ -143,6 +162,7 @@ function endpointsOf({ receivers, operations }: Opened): Record<string, string> 
 async function close(opened: Opened): Promise<void> {
   opened.draining = true;
   await opened.receivers?.close(drainReceiversMsMax);
+  await opened.preparer?.close();
   await opened.control?.close();
   await opened.core?.close(drainSinkMsMax);
   // Last, so that health and readiness can be watched to the end.

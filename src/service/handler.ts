@@ -1,15 +1,13 @@
 /** One received request, from its bytes to its durable records. */
-import type { AuditPolicy } from "../audit/policy.ts";
-import { prepare } from "../audit/prepare.ts";
-import type { TelemetryRequest } from "../audit/request.ts";
-import { TraceMemory } from "../audit/trace-memory.ts";
+import type { Handler } from "../ingest/receivers.ts";
 import { Refusal } from "../ingest/refusal.ts";
 import type { Core } from "./core.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Preparer } from "./preparing/preparer.ts";
 
 export interface HandlerParts {
   readonly core: Pick<Core, "ledger" | "publisher" | "forwarder">;
-  readonly policy: AuditPolicy;
+  readonly preparer: Pick<Preparer, "prepare">;
   readonly metrics: Pick<Metrics, "commit">;
 }
 
@@ -17,15 +15,10 @@ export interface HandlerParts {
  * Resolves when every record of the request is durable and its forward copy is spooled. Rejects
  * with what `ingest/status.ts` turns into an answer; then nothing of the request is forwarded.
  */
-export function requestHandler({
-  core,
-  policy,
-  metrics,
-}: HandlerParts): (request: TelemetryRequest) => Promise<void> {
-  const memory = new TraceMemory();
-  return async (request) => {
+export function requestHandler({ core, preparer, metrics }: HandlerParts): Handler {
+  return async (request, connection) => {
     refuseIfUnready(core);
-    const batch = prepare(request, policy, memory);
+    const batch = await preparer.prepare(request, connection);
     const admission = core.forwarder?.admit(request.signal, batch.forward.length);
     const started = performance.now();
     try {

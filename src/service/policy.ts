@@ -11,10 +11,30 @@ import type { KeyRing } from "../ledger/keys.ts";
 import type { Config } from "./config/model.ts";
 import type { Core } from "./core.ts";
 
-export interface PolicyOptions {
-  readonly config: Config;
+/** Plain data, so that another thread can make the same policy. The keys belong in no message. */
+export interface PolicyParts {
+  readonly config: Pick<Config, "audit" | "redaction" | "phi"> & {
+    readonly exporters: Pick<Config["exporters"], "stamp">;
+  };
   readonly keys: Pick<KeyRing, "pepper" | "fingerprintKey">;
+}
+
+export interface PolicyOptions extends PolicyParts {
   readonly randomBytes: (count: number) => Uint8Array;
+}
+
+/** Of a configuration and its keys, what the policy is made of and nothing else. */
+export function policyParts(
+  { audit, redaction, phi, exporters }: Config,
+  { pepper, fingerprintKey }: KeyRing,
+): PolicyParts {
+  return {
+    config: { audit, redaction, phi, exporters: { stamp: exporters.stamp } },
+    keys: {
+      pepper: { id: pepper.id, key: new Uint8Array(pepper.key) },
+      fingerprintKey: new Uint8Array(fingerprintKey),
+    },
+  };
 }
 
 /** @throws RuleError; the configuration check has found it before. */

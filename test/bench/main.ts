@@ -41,7 +41,9 @@ process on core 0, with load generator and sink on core 1, its CPU time (user an
 threads) read from /proc once its queues are empty. 512 spans a request, about 840 bytes and 13
 attributes a span, four senders with one request in flight each. Warm-up is not counted; where
 there were several runs, the median stands first and the range behind it. RSS is the middle of
-samples while the load ran, peak the highest of the process.
+samples while the load ran, peak the highest of the process. The busiest thread's CPU time per span
+is what bounds the rate when there are cores enough: with N cores at most
+1 / max(busiest, CPU / N).
 
 The first row is the usual one, the others vary one thing. With a rate, requests leave when they
 are due, whatever became of those before; half load is half of what the first row took.

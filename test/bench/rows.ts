@@ -18,6 +18,7 @@ const usual: Scenario = {
   sink: "http",
   sinkCompression: "none",
   cores: 1,
+  workers: 0,
   load: "saturate",
 };
 
@@ -45,6 +46,8 @@ export const variations: readonly Variation[] = [
   { name: "  zstd in", protocol: "http", compression: "zstd" },
   { name: "HTTP JSON", protocol: "json" },
   { name: "  gzip in and out", protocol: "json", ...gzipBoth },
+  { name: "gRPC, 1 worker, 2 cores", workers: 1, cores: 2, runs: 2 },
+  { name: "gRPC, 2 workers, 2 cores", workers: 2, cores: 2 },
   { name: "gRPC, half load", load: halfLoad },
   { name: "  10,000 spans/s", load: 10_000 },
   { name: "  4 busy senders, 8 small", load: "fair" },

@@ -21,8 +21,9 @@ export interface Scenario {
   readonly share: number;
   readonly sink: "none" | "http" | "grpc";
   readonly sinkCompression: "none" | "gzip";
-  /** Cores of the process. */
+  /** Cores of the process, and what it is told to make of them. */
   readonly cores: number;
+  readonly workers: number;
   /**
    * `saturate`: senders with one request in flight each; a number: spans a second; `fair`: senders
    * that saturate, and several that send little.

@@ -61,6 +61,7 @@ function configuration({ folder, scenario, sink }: Start): object {
     publish: { bucket: join(folder, "bucket") },
     keys: { directory: join(folder, "keys") },
     exporters: exporters(scenario, sink),
+    service: { workers: scenario.workers },
   };
 }
 

@@ -28,6 +28,7 @@ const COLUMNS = [
   { title: "the whole", width: 28 },
   { title: "CPU µs/span", width: 18 },
   { title: "budgets", width: 8 },
+  { title: "busiest", width: 8 },
   { title: "spans/s/core", width: 13 },
   { title: "acked/s", width: 9 },
   { title: "p50", width: 7 },
@@ -86,6 +87,7 @@ function print(name: string, outcomes: readonly Outcome[], say: (text: string) =
     name,
     spread(cpu, micro),
     (median(cpu) / budgetMicros).toFixed(2),
+    micro(median(outcomes.map((outcome) => outcome.threadMicrosPerSpan))),
     whole(1e6 / median(cpu)),
     of(({ acceptedPerSecond }) => acceptedPerSecond),
     ...latenciesOf((outcome) => outcome),
@@ -95,7 +97,7 @@ function print(name: string, outcomes: readonly Outcome[], say: (text: string) =
   say(row(COLUMNS, cells));
   if (outcomes[0]!.small !== undefined) {
     const small = latenciesOf((outcome) => outcome.small);
-    say(row(COLUMNS, ["    worst small sender", "", "", "", "", ...small, "", ""]));
+    say(row(COLUMNS, ["    worst small sender", "", "", "", "", "", ...small, "", ""]));
   }
   const refused = median(outcomes.map((outcome) => outcome.refused));
   if (refused > 0) say(`    ${whole(refused)} spans were refused`);

@@ -165,5 +165,9 @@ export interface Config {
   readonly exporters: ExportersConfig;
   readonly operations: { readonly endpoint: Endpoint };
   readonly compliance: { readonly mode: "soc2" };
-  readonly service: { readonly telemetry: { readonly logs: { readonly level: LogLevel } } };
+  readonly service: {
+    /** Threads that map and redact; 0 where that is done where requests are received. */
+    readonly workers: number;
+    readonly telemetry: { readonly logs: { readonly level: LogLevel } };
+  };
 }

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { nameProblem, reservedNamespace } from "../../audit/names.ts";
 import { isOrigin } from "../../ledger/descriptor.ts";
+import { threadsMax } from "../../limits.ts";
 import { exportersSchema } from "./exporters.ts";
 import type { Config, NameConfig } from "./model.ts";
 import { phiSchema, redactionSchema } from "./redaction.ts";
@@ -82,6 +83,11 @@ const compliance = z.strictObject({
 });
 
 const service = z.strictObject({
+  workers: integer({ min: 0, max: threadsMax })
+    .prefault(0)
+    .describe(
+      "Threads that map and redact; a connection stays with one of them. 0 needs one core.",
+    ),
   telemetry: z
     .strictObject({
       logs: z

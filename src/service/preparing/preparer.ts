@@ -1,0 +1,28 @@
+/** Mapping and redaction of requests: on this thread, or on threads of their own. */
+import type { AuditPolicy } from "../../audit/policy.ts";
+import { prepare } from "../../audit/prepare.ts";
+import type { PreparedBatch } from "../../audit/prepared-batch.ts";
+import type { TelemetryRequest } from "../../audit/request.ts";
+import { TraceMemory } from "../../audit/trace-memory.ts";
+
+/** The same batches, wherever the work is done. */
+export interface Preparer {
+  /**
+   * @param connection what the request came over: requests of one connection are prepared in order,
+   *   and with one memory of their traces
+   * @throws RequestError or WireError as `prepare` does; Refusal `unavailable` where the thread that
+   *   had the request ended, `draining` after `close`
+   */
+  prepare(request: TelemetryRequest, connection: object): PreparedBatch | Promise<PreparedBatch>;
+  /** Refuses what is not done. */
+  close(): Promise<void>;
+}
+
+/** One memory of traces for all connections. */
+export function inlinePreparer(policy: AuditPolicy): Preparer {
+  const memory = new TraceMemory();
+  return {
+    prepare: (request) => prepare(request, policy, memory),
+    close: () => Promise.resolve(),
+  };
+}
