@@ -44,7 +44,11 @@ export const sessionWindowBytes: number = 16 * MIB;
 export const frameBytesMax: number = 64 * KIB;
 /** Ingest: room that is made ready for a body before that much of it has come. */
 export const bodyAheadBytesMax: number = 1 * MIB;
-/** Ingest: bytes inflated in one step; larger bodies are inflated in turns with other work. */
+/**
+ * Ingest: bytes before and after inflation in one step; larger bodies are inflated in turns with
+ * other work.
+ */
+export const deflatedAtOnceBytesMax: number = 512 * KIB;
 export const inflateAtOnceBytesMax: number = 2 * MIB;
 /** Ingest: the wait that a refused sender is asked for. */
 export const retryDelaySeconds = 1;

@@ -42,9 +42,13 @@ export class Body {
   /** All that came, in a buffer of just that size. */
   bytes(): Buffer {
     const { buffer, size } = this;
-    if (size === buffer.length) return buffer;
-    const exact = Buffer.allocUnsafeSlow(size);
-    buffer.copy(exact, 0, 0, size);
-    return exact;
+    return size === buffer.length ? buffer : copyOf(buffer.subarray(0, size));
   }
+}
+
+/** A copy that keeps nothing else alive. */
+export function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
 }

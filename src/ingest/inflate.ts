@@ -14,18 +14,14 @@ import {
   type ZstdOptions,
 } from "node:zlib";
 import type { Transform } from "node:stream";
-import { inflateAtOnceBytesMax } from "../limits.ts";
+import { deflatedAtOnceBytesMax, inflateAtOnceBytesMax } from "../limits.ts";
+import { copyOf } from "./body.ts";
 import type { Admission } from "./budget.ts";
 import { Refusal } from "./refusal.ts";
 
 /** `deflate` has zlib framing (RFC 9110 8.4.1.2). */
 export type Encoding = "identity" | "gzip" | "deflate" | "zstd";
 
-/**
- * Of compressed bytes, inflated in one call on this thread: three times cheaper than a stream for
- * the usual batch, and it occupies the thread for a few milliseconds at most.
- */
-const atOnceBytesMax = 64 * 1024;
 const chunkBytes = 64 * 1024;
 
 // RFC 9659: a zstd content coding needs no window over 8 MiB. Without this a few bytes of frame
@@ -63,24 +59,44 @@ export async function inflate(
   return inflated;
 }
 
-/** Null where the body is too large for one step. */
+/**
+ * In one call on this thread, which costs half of what a stream does and occupies the thread for a
+ * few milliseconds at most. Null where the body is too large for one step.
+ */
 function inflateAtOnce(
   bytes: Uint8Array,
   encoding: Exclude<Encoding, "identity">,
   bytesMax: number,
   admission: Admission,
 ): Uint8Array | null {
-  if (bytes.length > atOnceBytesMax) return null;
+  if (bytes.length > deflatedAtOnceBytesMax) return null;
   try {
     const maxOutputLength = Math.min(bytesMax, inflateAtOnceBytesMax);
-    const inflated = CODECS[encoding].atOnce(bytes, { maxOutputLength });
+    const room = Math.max(roomBytesMin, roomFor(bytes, encoding));
+    const chunkSize = Math.min(inflateAtOnceBytesMax, room);
+    const inflated = CODECS[encoding].atOnce(bytes, { maxOutputLength, chunkSize });
     admission.take(inflated.length);
-    return inflated;
+    const { byteLength } = inflated.buffer;
+    return byteLength > inflated.length * wasteFactorMax ? copyOf(inflated) : inflated;
   } catch (error) {
     if (error instanceof Refusal) throw error;
     if (codeOf(error) === "ERR_BUFFER_TOO_LARGE") return null;
     throw broken(encoding, error);
   }
+}
+
+/** A result that fills less of its buffer is copied, so that the rest is not kept. */
+const wasteFactorMax = 1.25;
+const roomBytesMin = 1024;
+/** As telemetry deflates, rounded up. */
+const usualFactor = 8;
+
+/** Bytes that the body probably inflates to, and one that no output is left for when it does. */
+function roomFor(bytes: Uint8Array, encoding: Encoding): number {
+  if (encoding !== "gzip" || bytes.length < 4) return bytes.length * usualFactor;
+  // RFC 1952, 2.3.1: it ends with the size of what went in.
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return view.getUint32(bytes.length - 4, true) + 1;
 }
 
 function inflateInTurns(
