@@ -5,6 +5,7 @@
  */
 import { encodeUtf8 } from "../bytes/utf8.ts";
 import { nestingDepthMax } from "../limits.ts";
+import type { Words } from "./json-words.ts";
 
 export type JsonErrorCode = "malformed" | "too_deep" | "too_large";
 
@@ -48,8 +49,24 @@ const TRUE = encodeUtf8("true");
 const FALSE = encodeUtf8("false");
 const NULL = encodeUtf8("null");
 
+/** The first of the four bytes of a word that ends such a run, or 4. */
+export function runBytes(word: number): number {
+  const quote = word ^ 0x22222222;
+  const backslash = word ^ 0x5c5c5c5c;
+  // The top bit of each byte that is zero in the first two, below 0x20 in the third; a borrow can
+  // only set the bits of bytes behind such a one.
+  const ends =
+    (((quote - 0x01010101) & ~quote) |
+      ((backslash - 0x01010101) & ~backslash) |
+      ((word - 0x20202020) & ~word)) &
+    0x80808080;
+  return ends === 0 ? 4 : (31 - Math.clz32(ends & -ends)) >>> 3;
+}
+
 export class JsonCursor {
   readonly text: Uint8Array;
+  /** Of the same bytes. */
+  readonly view: DataView;
   readonly end: number;
   at = 0;
   /** Bounds of the string (without quotes) or number that was last stepped over. */
@@ -60,6 +77,7 @@ export class JsonCursor {
 
   constructor(text: Uint8Array) {
     this.text = text;
+    this.view = new DataView(text.buffer, text.byteOffset, text.length);
     this.end = text.length;
   }
 
@@ -115,7 +133,7 @@ export class JsonCursor {
     this.start = at;
     this.escaped = false;
     for (;;) {
-      while (at < end && ENDS_RUN[text[at]!] === 0) at++;
+      at = this.runEnd(at);
       if (at >= end) this.fail("unterminated string", this.at);
       if (text[at] === QUOTE) break;
       if (text[at] !== BACKSLASH) this.fail("control character in a string", at);
@@ -126,8 +144,34 @@ export class JsonCursor {
     this.at = at + 1;
   }
 
+  /** The end of the run of ordinary characters that begins at `from`. */
+  private runEnd(from: number): number {
+    const { text, view, end } = this;
+    let at = from;
+    while (at + 4 <= end) {
+      const count = runBytes(view.getInt32(at, true));
+      at += count;
+      if (count < 4) return at;
+    }
+    while (at < end && ENDS_RUN[text[at]!] === 0) at++;
+    return at;
+  }
+
+  /** Steps over this text where it comes next. */
+  skipWords({ words, lastMask, byteCount }: Words): boolean {
+    const { view, at } = this;
+    const last = words.length - 1;
+    if (at + 4 * words.length > this.end) return false;
+    for (let index = 0; index < last; index++) {
+      if (view.getInt32(at + 4 * index, true) !== words[index]) return false;
+    }
+    if ((view.getInt32(at + 4 * last, true) & lastMask) !== words[last]) return false;
+    this.at = at + byteCount;
+    return true;
+  }
+
   /** Checks the escape at a backslash. @returns the position after it. */
-  private escape(at: number): number {
+  escape(at: number): number {
     const { text, end } = this;
     const letter = at + 1 < end ? text[at + 1]! : 0;
     if (letter !== 0x75) {

@@ -1,7 +1,6 @@
 /** One scalar of OTLP/JSON to one scalar of protobuf, by kind. */
 import type { Field, ScalarKind } from "../audit/otlp/schema.ts";
 import { fromLenientBase64 } from "../bytes/base64.ts";
-import { varintSize, writeVarint } from "../bytes/wire.ts";
 import {
   BACKSLASH,
   HEX_DIGITS,
@@ -10,6 +9,7 @@ import {
   QUOTE,
   SIMPLE_ESCAPES,
   numberEnd,
+  runBytes,
 } from "./json-cursor.ts";
 import { readInteger } from "./json-integer.ts";
 import type { Integer } from "./json-integer.ts";
@@ -21,25 +21,75 @@ export type ScalarWriter = (cursor: JsonCursor, output: ProtobufOutput, field: F
 const integer: Integer = { negative: false, high: 0, low: 0 };
 const HALF = 0x8000_0000;
 
+/** Copies a string as it is looked at. */
 function writeString(cursor: JsonCursor, output: ProtobufOutput): void {
-  cursor.string();
-  const { text, start, stop, escaped } = cursor;
-  output.varint(stop - start);
-  if (!escaped) {
-    output.copy(text, start, stop);
-    return;
+  if (cursor.peek() !== QUOTE) cursor.fail("expected a string");
+  const { text, at: begin } = cursor;
+  // For all that the text may still hold, the length, and three bytes of a last word.
+  output.reserve(cursor.end - begin + 16);
+  const lengthAt = output.size;
+  let from = begin + 1;
+  let to = lengthAt + 1;
+  for (;;) {
+    const stop = copyRun(cursor, from, output, to);
+    to += stop - from;
+    if (text[stop] === QUOTE && stop < cursor.end) {
+      cursor.at = stop + 1;
+      output.settleLength(lengthAt, to);
+      return;
+    }
+    // No escape: the cursor knows how to say what is wrong.
+    if (text[stop] !== BACKSLASH) cursor.string();
+    from = escapeEnd(cursor, stop);
+    to = writeEscape(cursor, stop, output, to);
   }
-  // Unescaping never makes a string longer, so its length fits where the raw length was written.
-  const payload = output.size;
-  unescape(cursor, output);
-  const length = output.size - payload;
-  const reserved = varintSize(stop - start);
-  const spare = reserved - varintSize(length);
-  if (spare > 0) {
-    output.bytes.copyWithin(payload - spare, payload, output.size);
-    output.size -= spare;
+}
+
+/**
+ * Copies the run of ordinary characters at `from`, four bytes at a time; up to three bytes behind
+ * the run are written as well. @returns its end
+ */
+export function copyRun(
+  cursor: JsonCursor,
+  from: number,
+  output: ProtobufOutput,
+  to: number,
+): number {
+  const { view, text, end } = cursor;
+  const target = output.view;
+  const ahead = to - from;
+  let at = from;
+  while (at + 4 <= end) {
+    const word = view.getInt32(at, true);
+    target.setInt32(at + ahead, word, true);
+    const count = runBytes(word);
+    at += count;
+    if (count < 4) return at;
   }
-  writeVarint(output.bytes, payload - reserved, length);
+  for (; at < end && runBytes(text[at]!) > 0; at++) output.bytes[at + ahead] = text[at]!;
+  return at;
+}
+
+/** The end of the escape at `at`, with the low surrogate after a high one. */
+function escapeEnd(cursor: JsonCursor, at: number): number {
+  const stop = cursor.escape(at);
+  if (stop - at < 6 || !isHighSurrogate(codeUnit(cursor.text, at + 2))) return stop;
+  if (cursor.text[stop] !== BACKSLASH) return stop;
+  const after = cursor.escape(stop);
+  return followingLowSurrogate(cursor.text, stop, cursor.end) === 0 ? stop : after;
+}
+
+/** Writes what the escape at `at` stands for to `to`. @returns the position after it */
+function writeEscape(cursor: JsonCursor, at: number, output: ProtobufOutput, to: number): number {
+  const { text } = cursor;
+  const letter = text[at + 1]!;
+  if (letter !== 0x75) {
+    output.bytes[to] = SIMPLE_ESCAPES[letter]!;
+    return to + 1;
+  }
+  const unit = codeUnit(text, at + 2);
+  const low = isHighSurrogate(unit) ? followingLowSurrogate(text, at + 6, cursor.end) : 0;
+  return writeCodePoint(output.bytes, to, codePoint(unit, low));
 }
 
 /** Writes the characters of the string last stepped over, escapes resolved, as UTF-8. */
@@ -50,19 +100,10 @@ export function unescape(cursor: JsonCursor, output: ProtobufOutput): void {
   let to = output.size;
   let at = start;
   while (at < stop) {
-    const byte = text[at]!;
-    if (byte !== BACKSLASH) {
-      bytes[to++] = byte;
-      at++;
-    } else if (text[at + 1] !== 0x75) {
-      bytes[to++] = SIMPLE_ESCAPES[text[at + 1]!]!;
-      at += 2;
-    } else {
-      const unit = codeUnit(text, at + 2);
-      at += 6;
-      const low = isHighSurrogate(unit) ? followingLowSurrogate(text, at, stop) : 0;
-      if (low !== 0) at += 6;
-      to = writeCodePoint(bytes, to, codePoint(unit, low));
+    if (text[at] !== BACKSLASH) bytes[to++] = text[at++]!;
+    else {
+      to = writeEscape(cursor, at, output, to);
+      at = escapeEnd(cursor, at);
     }
   }
   output.size = to;

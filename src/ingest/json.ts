@@ -18,6 +18,7 @@ import type { Field, Message, Signal } from "../audit/otlp/schema.ts";
 import { decodeUtf8Lossy, encodeUtf8 } from "../bytes/utf8.ts";
 import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from "../bytes/wire.ts";
 import { nestingDepthMax, requestBytesMax } from "../limits.ts";
+import { writeUsualAttribute } from "./json-attribute.ts";
 import {
   ARRAY_END,
   ARRAY_START,
@@ -28,6 +29,7 @@ import {
 } from "./json-cursor.ts";
 import { SCALAR_WRITERS, unescape } from "./json-scalar.ts";
 import type { ScalarWriter } from "./json-scalar.ts";
+import { type Words, wordsOf } from "./json-words.ts";
 import { ProtobufOutput } from "./protobuf-output.ts";
 
 export { JsonError } from "./json-cursor.ts";
@@ -40,11 +42,20 @@ export { JsonError } from "./json-cursor.ts";
  */
 export function transcodeJson(signal: Signal, text: Uint8Array): Uint8Array {
   const cursor = new JsonCursor(isUtf8(text) ? text : encodeUtf8(decodeUtf8Lossy(text)));
-  const output = new ProtobufOutput(cursor.end + 16);
+  const output = cursor.end > scratchTextBytesMax ? new ProtobufOutput(cursor.end) : scratch;
+  output.size = 0;
   writeMessage({ cursor, output }, planOf(REQUEST[signal]), 1);
   if (cursor.peek() !== -1) cursor.fail("expected the end of the text");
-  return output.bytes.slice(0, output.size);
+  const bytes = output.bytes.slice(0, output.size);
+  if (scratch.bytes.length > scratchBytesMax) scratch = new ProtobufOutput(scratchBytes);
+  return bytes;
 }
+
+/** Texts up to this size are written to one buffer, which is kept unless it grew too large. */
+const scratchTextBytesMax = 1024 * 1024;
+const scratchBytes = 64 * 1024;
+const scratchBytesMax = 4 * 1024 * 1024;
+let scratch = new ProtobufOutput(scratchBytes);
 
 interface Walk {
   readonly cursor: JsonCursor;
@@ -55,17 +66,24 @@ interface Walk {
 interface Slot {
   readonly field: Field;
   readonly name: Uint8Array;
+  /** The name in quotes, and a colon. */
+  readonly written: Words;
   readonly tag: number;
   /** Undefined for a message. */
   readonly write: ScalarWriter | undefined;
   readonly plan: Plan | undefined;
   /** Repeated numbers are written in one field. */
   readonly packed: boolean;
+  readonly isAttribute: boolean;
+  /** The one that came after it last time: messages resemble each other. */
+  next: Slot | undefined;
 }
 
 /** The fields of one message by length and first letter of their names. */
 interface Plan {
   readonly buckets: readonly Slot[][];
+  /** The one that came first last time. */
+  next: Slot | undefined;
 }
 
 const plans = new Map<Message, Plan>();
@@ -73,7 +91,7 @@ const plans = new Map<Message, Plan>();
 function planOf(message: Message): Plan {
   const known = plans.get(message);
   if (known !== undefined) return known;
-  const plan: Plan = { buckets: Array.from({ length: 256 }, () => []) };
+  const plan: Plan = { buckets: Array.from({ length: 256 }, () => []), next: undefined };
   plans.set(message, plan);
   for (const field of message.fields) {
     const name = encodeUtf8(field.name);
@@ -89,10 +107,13 @@ function slotOf(field: Field, name: Uint8Array): Slot {
   return {
     field,
     name,
+    written: wordsOf(`"${field.name}":`),
     tag: field.number * 8 + (packed ? LENGTH_DELIMITED : wireType),
     write,
     plan: field.message === undefined ? undefined : planOf(field.message),
     packed,
+    isAttribute: field.message?.name === "KeyValue",
+    next: undefined,
   };
 }
 
@@ -122,16 +143,29 @@ function writeMessage(walk: Walk, plan: Plan, depth: number): void {
   const { cursor, output } = walk;
   if (depth > nestingDepthMax) cursor.tooDeep();
   let unfinished = cursor.enter(OBJECT_START, OBJECT_END);
+  let before: Slot | Plan = plan;
   while (unfinished) {
-    const slot = key(cursor, plan);
-    cursor.colon();
+    const slot = nextKey(cursor, plan, before);
     if (slot === undefined) cursor.stepOver(depth);
-    else if (!cursor.skipNull()) writeMember(walk, slot, depth);
+    else {
+      before = slot;
+      if (!cursor.skipNull()) writeMember(walk, slot, depth);
+    }
     unfinished = cursor.more(OBJECT_END);
   }
   if (output.size > requestBytesMax) {
     throw new JsonError("too_large", `more than ${requestBytesMax} bytes as protobuf`, cursor.at);
   }
+}
+
+/** Steps over a key and its colon. @returns its field, undefined where the message has none. */
+function nextKey(cursor: JsonCursor, plan: Plan, before: Slot | Plan): Slot | undefined {
+  const { next } = before;
+  if (next !== undefined && cursor.skipWords(next.written)) return next;
+  const slot = key(cursor, plan);
+  cursor.colon();
+  if (slot !== undefined) before.next = slot;
+  return slot;
 }
 
 /** Longer than any field's name with every letter written as \u0000. */
@@ -180,6 +214,9 @@ function writeOne(walk: Walk, slot: Slot, depth: number): void {
     output.varint(slot.tag);
     slot.write(cursor, output, slot.field);
     return;
+  }
+  if (slot.isAttribute && depth + 2 <= nestingDepthMax) {
+    if (writeUsualAttribute(cursor, output, slot.tag)) return;
   }
   const start = output.open(slot.tag, depth);
   if (!cursor.skipNull()) writeMessage(walk, slot.plan!, depth + 1);

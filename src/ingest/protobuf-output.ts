@@ -3,11 +3,11 @@ import { varintSize, writeVarint } from "../bytes/wire.ts";
 import { nestingDepthMax } from "../limits.ts";
 
 const TWO_32 = 0x1_0000_0000;
-const double = new Float64Array(1);
-const doubleBytes = new Uint8Array(double.buffer);
 
 export class ProtobufOutput {
   bytes: Uint8Array;
+  /** Of the same bytes. */
+  view: DataView;
   size = 0;
   /**
    * Bytes reserved for a length at each depth: as many as the last message of that depth needed.
@@ -18,6 +18,7 @@ export class ProtobufOutput {
 
   constructor(capacity: number) {
     this.bytes = new Uint8Array(capacity);
+    this.view = new DataView(this.bytes.buffer);
   }
 
   /** Makes room for `count` more bytes. */
@@ -27,6 +28,7 @@ export class ProtobufOutput {
     const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2));
     grown.set(this.bytes.subarray(0, this.size));
     this.bytes = grown;
+    this.view = new DataView(grown.buffer);
   }
 
   /** Begins a length-delimited field at `depth`. @returns where its payload starts. */
@@ -76,20 +78,26 @@ export class ProtobufOutput {
 
   fixed32(value: number): void {
     this.reserve(4);
-    const { bytes, size } = this;
-    bytes[size] = value;
-    bytes[size + 1] = value >>> 8;
-    bytes[size + 2] = value >>> 16;
-    bytes[size + 3] = value >>> 24;
-    this.size = size + 4;
+    this.view.setInt32(this.size, value, true);
+    this.size += 4;
   }
 
   double(value: number): void {
     this.reserve(8);
-    double[0] = value;
-    // Every platform that Node runs on is little-endian, as the wire is.
-    this.bytes.set(doubleBytes, this.size);
+    this.view.setFloat64(this.size, value, true);
     this.size += 8;
+  }
+
+  /**
+   * Ends the field whose length was given one byte, at `lengthAt`, and whose payload ends at `stop`:
+   * where the length takes more, the payload moves.
+   */
+  settleLength(lengthAt: number, stop: number): void {
+    const length = stop - lengthAt - 1;
+    const needed = varintSize(length);
+    if (needed > 1) this.bytes.copyWithin(lengthAt + needed, lengthAt + 1, stop);
+    writeVarint(this.bytes, lengthAt, length);
+    this.size = lengthAt + needed + length;
   }
 
   /** A copy of `text[start, stop)`. */
