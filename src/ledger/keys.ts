@@ -12,7 +12,14 @@ import { keyEpochsMax } from "../limits.ts";
 import { keyCheckValue } from "./chain.ts";
 import { lengthPrefixed } from "./digest.ts";
 import { isCode, temporaryPrefix, type Files } from "./files.ts";
-import { ed25519PrivateKey, ed25519PublicKey, encodeVkey, type NoteSigner } from "./note.ts";
+import {
+  ed25519PrivateKey,
+  ed25519PublicKey,
+  ed25519Verifier,
+  encodeVkey,
+  type NoteSigner,
+  type NoteVerifier,
+} from "./note.ts";
 
 const keyBytes = 32;
 const fileMode = 0o600;
@@ -170,6 +177,14 @@ function logKey(number: number, key: KeyObject): LogKey {
 /** A log key as the signer of a log's checkpoints: its name there is the log's origin. */
 export function checkpointSigner(origin: string, key: LogKey): NoteSigner {
   return { name: origin, publicKey: key.publicKey, sign: (message) => key.sign(message) };
+}
+
+/** What tells the checkpoints of a log that these keys signed. */
+export function checkpointVerifiers(
+  origin: string,
+  keys: Pick<KeyRing, "logKeys">,
+): NoteVerifier[] {
+  return keys.logKeys.map((key) => ed25519Verifier(origin, key.publicKey));
 }
 
 /** The verifier keys to give to an auditor, newest last. */

@@ -16,11 +16,12 @@ import { openDirectory, type LedgerIdentity } from "./directory.ts";
 import type { FileLock } from "./file-system.ts";
 import type { AppendResult } from "./group.ts";
 import { GroupBuilder } from "./group-builder.ts";
-import type { KeyRing } from "./keys.ts";
+import { checkpointVerifiers, type KeyRing } from "./keys.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
 import { defaultBounds, type LedgerBounds, type LedgerOptions } from "./ledger-options.ts";
 import { lockDirectory } from "./lock.ts";
 import type { LedgerMemory } from "./memory.ts";
+import type { NoteVerifier } from "./note.ts";
 import { writeOpening, type OpenedExpectations } from "./opening.ts";
 import { readMacs } from "./find-line.ts";
 import { recoverLedger, type KnownSize, type RecoveredLedger } from "./recovery.ts";
@@ -80,6 +81,8 @@ export interface Ledger {
   readonly origin: string;
   /** Durable records. */
   readonly size: number;
+  /** What tells checkpoints that the keys in use signed. */
+  logKeys(): readonly NoteVerifier[];
   /** The newest local checkpoint; what is published is its note, byte for byte. */
   readonly latestCheckpoint: LocalCheckpoint | undefined;
   /**
@@ -246,6 +249,10 @@ class FileLedger implements Ledger {
       await this.#sequencer.close();
       throw error;
     }
+  }
+
+  logKeys(): readonly NoteVerifier[] {
+    return checkpointVerifiers(this.origin, this.#keys);
   }
 
   get size(): number {

@@ -8,11 +8,11 @@ import type { LocalCheckpoint, WindowBlock } from "./checkpointer.ts";
 import { equalBytes, sha256Hex } from "./digest.ts";
 import { checkpointName, type LedgerIdentity } from "./directory.ts";
 import { isCode, type Files } from "./files.ts";
-import type { KeyRing } from "./keys.ts";
+import { checkpointVerifiers, type KeyRing } from "./keys.ts";
 import type { LedgerBounds } from "./ledger-options.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
 import { newCounters, type LedgerMemory } from "./memory.ts";
-import { ed25519Verifier, verifyNote } from "./note.ts";
+import { verifyNote } from "./note.ts";
 import { parseState, parseStateName, stateName } from "./state.ts";
 import type { LedgerState, StateKeySource, StateReference } from "./state.ts";
 import { TreeEdge } from "./tree.ts";
@@ -54,8 +54,7 @@ export async function readLocalCheckpoint(
 
 function verified(checkpoint: Checkpoint, { identity, keys }: SnapshotSource): Checkpoint {
   if (checkpoint.origin !== identity.origin) throw new Error(`its origin is ${checkpoint.origin}`);
-  const verifiers = keys.logKeys.map((key) => ed25519Verifier(identity.origin, key.publicKey));
-  const { good, bad } = verifyNote(checkpoint.note, verifiers);
+  const { good, bad } = verifyNote(checkpoint.note, checkpointVerifiers(identity.origin, keys));
   if (good.length === 0 || bad.length > 0)
     throw new Error("no log key of the key folder signed it");
   return checkpoint;

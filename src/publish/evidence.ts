@@ -6,6 +6,8 @@ import { parseCheckpoint } from "../ledger/checkpoint.ts";
 import type { Checkpoint } from "../ledger/checkpoint.ts";
 import { equalBytes, sha256Hex } from "../ledger/digest.ts";
 import { FormatError } from "../ledger/format-error.ts";
+import { verifyNote } from "../ledger/note.ts";
+import type { NoteVerifier } from "../ledger/note.ts";
 import type { Bucket, StoredObject, Version } from "./bucket/bucket.ts";
 import type { LocalTree } from "./local-tree.ts";
 import { checkpointKey } from "./object-key.ts";
@@ -26,12 +28,19 @@ export interface BucketEvidence {
  */
 export async function readBucketEvidence(
   bucket: Bucket,
-  origin: string,
+  log: Pick<PublishedLog, "origin" | "logKeys">,
 ): Promise<BucketEvidence | undefined> {
-  const stored = await bucket.read(checkpointKey(origin));
+  const stored = await bucket.read(checkpointKey(log.origin));
   if (stored === undefined) return undefined;
-  const { size, root } = parseStored(bucket, origin, stored);
+  const { size, root } = parseStored(bucket, log, stored);
   return { size, root };
+}
+
+/** Whose checkpoints a bucket may hold under its prefix. */
+export interface PublishedLog {
+  readonly origin: string;
+  /** The keys that sign its checkpoints; a rotation adds one. */
+  logKeys(): readonly NoteVerifier[];
 }
 
 /** The bucket's state that the next write builds on. */
@@ -42,9 +51,8 @@ export interface Connection {
   readonly version: Version | undefined;
 }
 
-export interface Parties {
+export interface Parties extends PublishedLog {
   readonly bucket: Bucket;
-  readonly origin: string;
   readonly queue: PublishQueue;
   readonly tree: LocalTree;
 }
@@ -61,7 +69,7 @@ export async function connect(parties: Parties): Promise<Connection> {
     await connectEmpty(parties);
     return { size: 0, version: undefined };
   }
-  const checkpoint = parseStored(bucket, origin, stored);
+  const checkpoint = parseStored(bucket, parties, stored);
   if (sha256Hex(stored.bytes) !== queue.cursor?.digest) {
     await judge(parties, checkpoint);
     await queue.advance(bucket.location, { size: checkpoint.size, note: stored.bytes });
@@ -117,18 +125,26 @@ function rolledBack(bucket: Bucket, published: number, found: string): PublishEr
   );
 }
 
-function parseStored(bucket: Bucket, origin: string, stored: StoredObject): Checkpoint {
-  const remedy = "restore it, or configure another bucket";
+/** What the log's keys did not sign proves nothing of the log: anybody may have put it there. */
+function parseStored(
+  bucket: Bucket,
+  { origin, logKeys }: Pick<PublishedLog, "origin" | "logKeys">,
+  stored: StoredObject,
+): Checkpoint {
+  const place = `${checkpointKey(origin)} in the bucket ${bucket.location}`;
+  const foreign = (what: string, cause?: unknown): PublishError =>
+    new PublishError("foreign", `${place} ${what}: restore it, or configure another bucket`, {
+      cause,
+    });
+  let checkpoint: Checkpoint;
   try {
-    const checkpoint = parseCheckpoint(stored.bytes);
-    if (checkpoint.origin === origin) return checkpoint;
+    checkpoint = parseCheckpoint(stored.bytes);
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause;
-    const message = `${checkpointKey(origin)} in the bucket ${bucket.location} is no checkpoint`;
-    throw new PublishError("foreign", `${message}: ${remedy}`, { cause });
+    throw foreign("is no checkpoint", cause);
   }
-  throw new PublishError(
-    "foreign",
-    `${checkpointKey(origin)} in the bucket ${bucket.location} is of another log: ${remedy}`,
-  );
+  if (checkpoint.origin !== origin) throw foreign("is of another log");
+  const { good, bad } = verifyNote(checkpoint.note, logKeys());
+  if (good.length === 0 || bad.length > 0) throw foreign("is not signed by a key of this log");
+  return checkpoint;
 }

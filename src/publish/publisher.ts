@@ -6,11 +6,12 @@
 import { checkpointRecordsMax, publishPollMs } from "../limits.ts";
 import type { Clock } from "../ledger/clock.ts";
 import type { Files } from "../ledger/files.ts";
+import type { NoteVerifier } from "../ledger/note.ts";
 import { BucketError } from "./bucket/bucket.ts";
 import type { Bucket } from "./bucket/bucket.ts";
 import { Backoff } from "./backoff.ts";
 import { connect } from "./evidence.ts";
-import type { Parties } from "./evidence.ts";
+import type { Parties, PublishedLog } from "./evidence.ts";
 import { RootLag } from "./lag.ts";
 import { localTree } from "./local-tree.ts";
 import { publishRoot } from "./publish-root.ts";
@@ -22,9 +23,7 @@ export { PublishError } from "./publish-error.ts";
 export { readBucketEvidence } from "./evidence.ts";
 
 /** What publishing needs of the ledger. */
-export interface PublishedLedger {
-  /** Base origin, slash, instance. */
-  readonly origin: string;
+export interface PublishedLedger extends PublishedLog {
   readonly directory: string;
   /** Number of records. */
   readonly size: number;
@@ -71,7 +70,9 @@ export async function openPublisher(options: PublisherOptions): Promise<Publishe
   const { ledger, bucket, files } = options;
   const queue = await PublishQueue.open(ledger.directory, files, bucket.location);
   const tree = localTree(ledger.directory, files);
-  const publisher = new Publisher(options, { bucket, origin: ledger.origin, queue, tree });
+  const logKeys = (): readonly NoteVerifier[] => ledger.logKeys();
+  const parties = { bucket, origin: ledger.origin, logKeys, queue, tree };
+  const publisher = new Publisher(options, parties);
   await publisher.begin();
   return publisher;
 }

@@ -14,9 +14,11 @@ import type { ControlMembers } from "../ledger/control.ts";
 import { nodeFiles } from "../ledger/files.ts";
 import type { Files } from "../ledger/files.ts";
 import type { CommitFollower } from "../ledger/follower.ts";
+import { checkpointVerifiers } from "../ledger/keys.ts";
 import type { KeyRing } from "../ledger/keys.ts";
 import { openLedger } from "../ledger/ledger.ts";
 import type { KnownSize, Ledger, LedgerBounds } from "../ledger/ledger.ts";
+import type { NoteVerifier } from "../ledger/note.ts";
 import { readRecord } from "../ledger/read.ts";
 import { controlTextCharsMax } from "../limits.ts";
 import { BucketError } from "../publish/bucket/bucket.ts";
@@ -95,7 +97,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       ...bounds?.ledger,
     },
     evidence: async (origin) => [
-      ...(await bucketEvidence(bucket, origin, log)),
+      ...(await bucketEvidence(bucket, { origin, keys, log })),
       ...(await spool.open()),
     ],
     onStateChange: (state, reason) => {
@@ -126,9 +128,17 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   };
 }
 
-async function bucketEvidence(bucket: Bucket, origin: string, log: Log): Promise<KnownSize[]> {
+interface Asked {
+  readonly origin: string;
+  readonly keys: KeyRing;
+  readonly log: Log;
+}
+
+async function bucketEvidence(bucket: Bucket, asked: Asked): Promise<KnownSize[]> {
+  const { origin, keys, log } = asked;
   try {
-    const evidence = await readBucketEvidence(bucket, origin);
+    const logKeys = (): NoteVerifier[] => checkpointVerifiers(origin, keys);
+    const evidence = await readBucketEvidence(bucket, { origin, logKeys });
     return evidence === undefined ? [] : [{ source: `bucket ${bucket.location}`, ...evidence }];
   } catch (error) {
     // Ingestion does not depend on the bucket; publishing compares again when it is back.

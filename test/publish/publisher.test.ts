@@ -1,16 +1,19 @@
 import { rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { signCheckpoint } from "../../src/ledger/checkpoint.ts";
 import { nodeFiles } from "../../src/ledger/files.ts";
+import { ed25519Signer } from "../../src/ledger/note.ts";
 import { BucketError } from "../../src/publish/bucket/bucket.ts";
 import { PublishError, openPublisher, readBucketEvidence } from "../../src/publish/publisher.ts";
 import type { Publisher, PublisherOptions } from "../../src/publish/publisher.ts";
 import { checkLog } from "./check-log.ts";
 import { memoryBucket } from "./memory-bucket.ts";
 import type { Fault, MemoryBucket } from "./memory-bucket.ts";
-import { origin, smallLedger } from "./small-ledger.ts";
+import { logKeys, origin, smallLedger } from "./small-ledger.ts";
 import type { SmallLedger } from "./small-ledger.ts";
 
+const log = { origin, logKeys: () => logKeys };
 const minute = 60_000;
 let nowMs = 0;
 let ledger: SmallLedger;
@@ -274,15 +277,15 @@ test.each(faults.flatMap((fault) => [...Array(7).keys()].map((write) => ({ write
 );
 
 test("evidence is the newest root of the bucket", async () => {
-  expect(await readBucketEvidence(bucket, origin)).toBeUndefined();
+  expect(await readBucketEvidence(bucket, log)).toBeUndefined();
   const publisher = await open();
   ledger.append(4);
   const { size } = await publisher.publishNow();
-  const evidence = await readBucketEvidence(bucket, origin);
+  const evidence = await readBucketEvidence(bucket, log);
   expect(evidence?.size).toBe(size);
   expect(Buffer.from(evidence!.root)).toEqual(Buffer.from(ledger.roots.get(size)!));
   bucket.unreachable = true;
-  await expect(readBucketEvidence(bucket, origin)).rejects.toMatchObject({ code: "unreachable" });
+  await expect(readBucketEvidence(bucket, log)).rejects.toMatchObject({ code: "unreachable" });
 });
 
 test("a place in the bucket that is not this ledger's is refused", async () => {
@@ -292,7 +295,31 @@ test("a place in the bucket that is not this ledger's is refused", async () => {
   const other = memoryBucket();
   await other.swap(`${origin}/checkpoint`, Buffer.from("no checkpoint"), undefined);
   expect(await codeOf(open({ bucket: other }))).toBe("foreign");
-  expect(await codeOf(readBucketEvidence(other, origin))).toBe("foreign");
+  expect(await codeOf(readBucketEvidence(other, log))).toBe("foreign");
+});
+
+test("a root that no key of the log signed proves nothing, whatever size it states", async () => {
+  const publisher = await open();
+  ledger.append(4);
+  const { size } = await publisher.publishNow();
+  const root = ledger.roots.get(size)!;
+  const stranger = ed25519Signer(origin, Buffer.alloc(32, 8));
+  const key = `${origin}/checkpoint`;
+  const genuine = bucket.objects.get(key)!;
+  for (const forged of [
+    signCheckpoint({ origin, size: size + 1000, root }, [stranger]),
+    signCheckpoint({ origin, size, root }, [stranger]),
+    Buffer.from(
+      Buffer.from(genuine.bytes)
+        .toString()
+        .replace(`\n${size}\n`, `\n${size + 1}\n`),
+    ),
+  ]) {
+    bucket.objects.set(key, { bytes: forged, version: genuine.version });
+    expect(await codeOf(readBucketEvidence(bucket, log))).toBe("foreign");
+    await expect(publisher.publishNow()).rejects.toThrow("not signed by a key of this log");
+    expect(await codeOf(open())).toBe("foreign");
+  }
 });
 
 test("a place that a first run claimed but did not finish is its own", async () => {

@@ -10,7 +10,7 @@ import { encodeUtf8 } from "../../src/bytes/utf8.ts";
 import { bodyDigest } from "../../src/ledger/chain.ts";
 import { systemClock } from "../../src/ledger/clock.ts";
 import { nodeFiles } from "../../src/ledger/files.ts";
-import { openKeys } from "../../src/ledger/keys.ts";
+import { checkpointVerifiers, openKeys } from "../../src/ledger/keys.ts";
 import type { KeyRing } from "../../src/ledger/keys.ts";
 import { openLedger } from "../../src/ledger/ledger.ts";
 import type { Ledger } from "../../src/ledger/ledger.ts";
@@ -48,7 +48,10 @@ function open(directory: string = "ledger"): Promise<Ledger> {
       softwareVersion: "0.0.0",
     },
     evidence: async (origin) => {
-      const evidence = await readBucketEvidence(bucket, origin);
+      const evidence = await readBucketEvidence(bucket, {
+        origin,
+        logKeys: () => checkpointVerifiers(origin, keys),
+      });
       return evidence === undefined ? [] : [{ source: "bucket", ...evidence }];
     },
   });

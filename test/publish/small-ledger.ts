@@ -6,7 +6,7 @@ import { encodeUtf8 } from "../../src/bytes/utf8.ts";
 import { signCheckpoint } from "../../src/ledger/checkpoint.ts";
 import { sha256 } from "../../src/ledger/digest.ts";
 import { nodeFiles } from "../../src/ledger/files.ts";
-import { ed25519Signer } from "../../src/ledger/note.ts";
+import { ed25519Signer, ed25519Verifier } from "../../src/ledger/note.ts";
 import { TileFiles } from "../../src/ledger/tile-files.ts";
 import { TreeEdge } from "../../src/ledger/tree.ts";
 import type { PublishedLedger } from "../../src/publish/publisher.ts";
@@ -14,6 +14,8 @@ import type { SignedRoot } from "../../src/publish/queue.ts";
 
 export const origin = "audit.example.com/prod/000102030405060708090a0b0c0d0e0f";
 export const signer = ed25519Signer(origin, Buffer.alloc(32, 7));
+
+export const logKeys = [ed25519Verifier(origin, signer.publicKey)];
 
 export interface SmallLedger extends PublishedLedger {
   /** Appends records that differ by `flavour`. */
@@ -42,6 +44,7 @@ function ledgerIn(directory: string, tree: TreeEdge): SmallLedger {
   };
   const ledger: SmallLedger = {
     origin,
+    logKeys: () => logKeys,
     directory,
     roots,
     failure: undefined,

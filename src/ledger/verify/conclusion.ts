@@ -9,7 +9,8 @@ export interface Evidence {
   readonly origin?: string;
   readonly coveredSize?: number;
   readonly provenSize?: number;
-  readonly hasCheckpoint?: boolean;
+  /** Index of the newest seal, -1 where there is none. */
+  readonly newestSeal?: number;
   readonly unknownMacs?: number;
   readonly uncheckedTips?: number;
   readonly incompleteBytes?: number;
@@ -70,9 +71,8 @@ function verdictOf(evidence: Evidence, unchecked: readonly Unchecked[]): VerifyR
   if (!hasTrustedKey(evidence)) return "undetermined";
   if (unchecked.some(({ what }) => what === "rotation")) return "undetermined";
   if (evidence.options.level === "full" && !areAllMacsGood(evidence)) return "undetermined";
-  if ((evidence.provenSize ?? 0) > 0) return "ok";
-  // No checkpoint yet is how a log begins; once it was sealed there is one to be shown.
-  return areAllMacsGood(evidence) && evidence.counts.seals === 0 ? "ok" : "undetermined";
+  // MACs alone do not tell a log that has just begun from one that was cut before its first root.
+  return (evidence.provenSize ?? 0) > 0 ? "ok" : "undetermined";
 }
 
 function summaryOf(verdict: VerifyReport["verdict"], evidence: Evidence): string {
@@ -86,7 +86,20 @@ function summaryOf(verdict: VerifyReport["verdict"], evidence: Evidence): string
   if (evidence.options.level === "full" && !areAllMacsGood(evidence)) {
     return "cannot tell in full: chain keys are missing";
   }
-  return "cannot tell: no checkpoint of a trusted key covers this log";
+  const unsigned = "cannot tell: no checkpoint of a trusted key covers this log";
+  if (!areAllMacsGood(evidence)) return unsigned;
+  return `${unsigned}; the MACs of its ${counts.records} records are good`;
+}
+
+function tailDetail({ unknownMacs = 0, newestSeal = -1 }: Evidence, covered: number): string {
+  const proven =
+    unknownMacs > 0
+      ? " are not proven: neither signature nor MAC was checked"
+      : ": a cut at the very end would not be noticed";
+  // A root is persisted right after its seal: a seal without one is a crash, or a root removed.
+  const seal =
+    newestSeal >= covered ? `; the root that ends with seal ${newestSeal} is not here` : "";
+  return proven + seal;
 }
 
 function uncheckedOf(evidence: Evidence): Unchecked[] {
@@ -104,12 +117,8 @@ function uncheckedOf(evidence: Evidence): Unchecked[] {
     list.push({ what: "macs", detail });
   }
   if (counts.records > covered) {
-    const range = { first: covered, end: counts.records };
-    const detail =
-      unknownMacs > 0
-        ? "records after the last checkpoint are not proven: neither signature nor MAC was checked"
-        : "records after the last checkpoint: a cut at the very end would not be noticed";
-    list.push({ what: "tail", detail, ...range });
+    const detail = `records after the last checkpoint${tailDetail(evidence, covered)}`;
+    list.push({ what: "tail", detail, first: covered, end: counts.records });
   }
   if ((evidence.uncheckedTips ?? 0) > 0) {
     list.push({ what: "tips", detail: `tips roots of ${evidence.uncheckedTips} seals` });

@@ -285,7 +285,7 @@ class Verification {
       origin: published.origin,
       coveredSize: this.#checkpoints.coveredSize,
       provenSize: this.#checkpoints.provenSize,
-      hasCheckpoint: published.local !== undefined || published.bucket !== undefined,
+      newestSeal: this.#walk.system.newestSeal,
       unknownMacs: this.#walk.unknownMacs,
       uncheckedTips: this.#walk.system.uncheckedTips,
       incompleteBytes: this.#incompleteBytes,

@@ -10,7 +10,7 @@ import { directorySource } from "../../../src/ledger/directory-source.ts";
 import { ed25519Signer, parseVkey } from "../../../src/ledger/note.ts";
 import { segmentName } from "../../../src/ledger/segment-name.ts";
 import { verifyLedger } from "../../../src/ledger/verify/verify.ts";
-import { billing, exampleLedger, patients, type LedgerBuilder } from "../builder.ts";
+import { billing, exampleLedger, LedgerBuilder, patients } from "../builder.ts";
 import { filesOf, memorySource, writeFiles } from "../evidence-files.ts";
 
 const trustedOf = (ledger: LedgerBuilder) => [parseVkey(ledger.vkey)];
@@ -157,20 +157,19 @@ test("trust passes to a new log key by a checkpoint that both signed, and only b
   expect(retired.failures[0]).toMatchObject({ class: "wrong_key" });
 });
 
-test("a log that was not sealed yet is ok with all keys, and cannot be told without", async () => {
-  const ledger = new (exampleLedger().constructor as new () => LedgerBuilder)()
-    .opened()
-    .action(patients);
+test("a log without any root cannot be told, sealed or not: MACs do not show a cut", async () => {
+  const ledger = new LedgerBuilder().opened().action(patients);
   const trusted = trustedOf(ledger);
-  expect(await verifyLedger(ledger.source(), { chainKey: ledger.chainKey, trusted })).toMatchObject(
-    { verdict: "ok" },
-  );
-  expect(await verifyLedger(ledger.source(), { trusted })).toMatchObject({
-    verdict: "undetermined",
-  });
+  const keys = { chainKey: ledger.chainKey, trusted };
+  for (const options of [keys, { trusted }]) {
+    const report = await verifyLedger(ledger.source(), options);
+    expect(report).toMatchObject({ verdict: "undetermined", exitCode: 2, identity: "unproven" });
+    expect(report.summary.endsWith("the MACs of its 2 records are good")).toBe(options === keys);
+  }
   ledger.seal();
-  const sealed = await verifyLedger(ledger.source(), { chainKey: ledger.chainKey, trusted });
-  expect(sealed).toMatchObject({ verdict: "undetermined" });
+  const sealed = await verifyLedger(ledger.source(), keys);
+  expect(sealed).toMatchObject({ verdict: "undetermined", exitCode: 2 });
+  expect(sealed.unchecked[0]!.detail).toContain("the root that ends with seal 2 is not here");
 });
 
 test("a descriptor that is none", async () => {
