@@ -14,6 +14,8 @@ export interface TurnBounds {
   readonly queueTimeMsMax: number;
   /** Work between two looks at the network. */
   readonly workSliceMs: number;
+  /** Turns at a time, where the work is done elsewhere; otherwise one. */
+  readonly atOnce?: number;
 }
 
 /** One connection, as far as fairness goes. */
@@ -41,7 +43,8 @@ export class Turns {
   readonly #waiting = new Set<Waiting>();
   /** Where the turn that began last stands in virtual time. */
   #virtualMs = 0;
-  #isBusy = false;
+  /** Turns that have not ended. */
+  #busy = 0;
   /** Work since the last look at the network. */
   #spentMs = 0;
   #willLook = false;
@@ -80,20 +83,22 @@ export class Turns {
   }
 
   get #isFree(): boolean {
-    return !this.#isBusy && this.#spentMs < this.#bounds.workSliceMs;
+    const { atOnce = 1, workSliceMs } = this.#bounds;
+    return this.#busy < atOnce && this.#spentMs < workSliceMs;
   }
 
   #begin(sender: Sender): Turn {
     const startedMs = this.#now();
-    this.#isBusy = true;
+    this.#busy++;
     this.#virtualMs = Math.max(this.#virtualMs, sender.served);
     const start = this.#virtualMs;
     return {
       end: () => {
         const tookMs = this.#now() - startedMs;
-        sender.served = start + tookMs;
+        // More than before where it had several turns at a time.
+        sender.served = Math.max(start, sender.served) + tookMs;
         this.#spentMs += tookMs;
-        this.#isBusy = false;
+        this.#busy--;
         this.#lookSoon();
         this.#next();
       },
@@ -115,6 +120,7 @@ export class Turns {
     if (least === undefined) return;
     this.#waiting.delete(least);
     least.begin(this.#begin(least.sender));
+    this.#next();
   }
 
   /** After the network had its turn. */

@@ -91,3 +91,23 @@ test("a turn that waits for other threads does not keep others for ever", async 
   held.end();
   (await turns.take(sender())).end();
 });
+
+test("where the work is done elsewhere, several have a turn, and what all of them took counts", async () => {
+  const turns = new Turns({ queueTimeMsMax: 1_000, workSliceMs: Infinity, atOnce: 2 });
+  const greedy = sender();
+  const [first, second] = await Promise.all([turns.take(greedy), turns.take(greedy)]);
+  const order: string[] = [];
+  const wait = async (name: string, one: Sender): Promise<void> => {
+    const turn = await turns.take(one);
+    order.push(name);
+    turn.end();
+  };
+  const waiting = [wait("greedy", greedy), wait("small", sender())];
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(order).toEqual([]);
+  first.end();
+  second.end();
+  await Promise.all(waiting);
+  expect(order).toEqual(["small", "greedy"]);
+  expect(greedy.served).toBeGreaterThan(2 * 15);
+});

@@ -17,6 +17,7 @@ port.on("message", ({ bytes }: Task) => {
   if (text === "exhaust") for (const kept: number[][] = []; ;) kept.push(Array(1e6).fill(1));
   // A third of the silence that is allowed.
   if (text === "slow") wait(500);
+  if (text === "brief") wait(20);
   const nothing = new Uint8Array(0);
   port.postMessage({
     batch: {

@@ -65,10 +65,17 @@ function silentLog(): { log: Log; messages: string[] } {
   return { log: { debug: write, info: write, warn: write, error: write }, messages };
 }
 
+/** No machine is too busy for a turn within so long. */
+const patient = { queueTimeMsMax: 30_000 };
+
+function onThreads(count: number): Promise<Preparer> {
+  return openThreads({ count, data, log: silentLog().log, bounds: patient });
+}
+
 const ways: readonly [string, () => Preparer | Promise<Preparer>][] = [
   ["on this thread", () => inlinePreparer(policy)],
-  ["on one thread", () => openThreads({ count: 1, data, log: silentLog().log })],
-  ["on three threads", () => openThreads({ count: 3, data, log: silentLog().log })],
+  ["on one thread", () => onThreads(1)],
+  ["on three threads", () => onThreads(3)],
 ];
 
 describe.each(ways)("%s", (_name, open) => {
@@ -162,8 +169,7 @@ describe("a thread that fails", () => {
       data,
       log,
       script,
-      silenceMsMax: 1500,
-      heapMibMax: 64,
+      bounds: { ...patient, silenceMsMax: 1500, heapMibMax: 64 },
     });
     onTestFinished(() => preparer.close());
     return { preparer, messages };
@@ -197,6 +203,20 @@ describe("a thread that fails", () => {
     const requests = Array.from({ length: 5 }, () => preparer.prepare(order("slow"), connection));
     expect(await Promise.all(requests.map(outcome))).toEqual(Array(5).fill(4));
     expect(messages).toEqual([]);
+  });
+
+  test("a sender of little is not behind the queue of one that sends much", async () => {
+    const { preparer } = await openHostile();
+    const order: string[] = [];
+    const send = async (name: string, connection: object): Promise<void> => {
+      await preparer.prepare(requestOf(Buffer.from("brief")), connection);
+      order.push(name);
+    };
+    const greedy = {};
+    const sent = Array.from({ length: 12 }, (_, at) => send(`greedy ${at}`, greedy));
+    await sent[3];
+    await Promise.all([...sent, send("small", {})]);
+    expect(order.indexOf("small")).toBeLessThan(9);
   });
 
   test("closing refuses what is not done", async () => {

@@ -1,12 +1,14 @@
 /**
- * One thread with the requests that wait for it. The thread has at most a few at a time, so that
- * little is lost with it; the others wait here, and go to its successor where it ends.
+ * One thread with the requests that wait for it. The thread has a few at a time, so that it is
+ * never idle and little is lost with it; the others wait their turn, senders by how little they had.
  */
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { PreparedBatch } from "../../audit/prepared-batch.ts";
 import type { TelemetryRequest } from "../../audit/request.ts";
 import { Refusal } from "../../ingest/refusal.ts";
+import { Turns } from "../../ingest/turns.ts";
+import type { Sender } from "../../ingest/turns.ts";
 import {
   threadRequestsMax,
   threadRestartMsMax,
@@ -17,14 +19,20 @@ import type { Log } from "../log.ts";
 import { batchOf, ready, taskOf } from "./messages.ts";
 import type { Answer, ThreadData } from "./messages.ts";
 
+export interface LaneBounds {
+  /** A request that waited so long for its turn is refused. */
+  readonly queueTimeMsMax: number;
+  /** A thread that has work and says nothing for so long is ended. */
+  readonly silenceMsMax: number;
+  /** Old generation of the thread's heap, in MiB; a request that needs more ends the thread. */
+  readonly heapMibMax: number;
+}
+
 export interface LaneOptions {
   readonly data: ThreadData;
   /** What the thread runs. */
   readonly script: URL;
-  /** A thread that has work and says nothing for so long is ended. */
-  readonly silenceMsMax: number;
-  /** Old generation of its heap, in MiB; a request that needs more ends the thread. */
-  readonly heapMibMax: number;
+  readonly bounds: LaneBounds;
   readonly log: Log;
 }
 
@@ -36,9 +44,10 @@ interface Job {
 
 export class Lane {
   readonly #options: LaneOptions;
-  readonly #waiting: Job[] = [];
-  /** The thread has them, oldest first. */
-  readonly #sent: Job[] = [];
+  readonly #turns: Turns;
+  /** Have their turn, oldest first: the thread has those before `#unsent`. */
+  readonly #jobs: Job[] = [];
+  #unsent = 0;
   #worker: Worker | undefined;
   #isReady = false;
   /** Ends since the last answer. */
@@ -51,6 +60,9 @@ export class Lane {
 
   private constructor(options: LaneOptions) {
     this.#options = options;
+    const { queueTimeMsMax } = options.bounds;
+    // The work costs this thread nothing, so it is not cut into slices.
+    this.#turns = new Turns({ queueTimeMsMax, workSliceMs: Infinity, atOnce: threadRequestsMax });
   }
 
   /** Resolves when the thread is ready. @throws where it ends before that */
@@ -71,20 +83,30 @@ export class Lane {
     return this.#bytes;
   }
 
-  prepare(request: TelemetryRequest): Promise<PreparedBatch> {
-    if (this.#isClosed) return Promise.reject(draining());
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ request, resolve, reject });
-      this.#bytes += request.bytes.length;
-      this.#send();
-    });
+  async prepare(request: TelemetryRequest, sender: Sender): Promise<PreparedBatch> {
+    this.#bytes += request.bytes.length;
+    try {
+      const turn = await this.#turns.take(sender);
+      return await this.#hand(request).finally(() => turn.end());
+    } finally {
+      this.#bytes -= request.bytes.length;
+    }
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#restart);
-    this.#refuse([...this.#sent.splice(0), ...this.#waiting.splice(0)], draining);
+    this.#refuse(this.#jobs.length, draining);
     await this.#worker?.terminate();
+  }
+
+  #hand(request: TelemetryRequest): Promise<PreparedBatch> {
+    if (this.#isClosed) return Promise.reject(draining());
+    return new Promise((resolve, reject) => {
+      this.#jobs.push({ request, resolve, reject });
+      this.#unsent++;
+      if (this.#isReady) this.#send();
+    });
   }
 
   #start(): Worker {
@@ -93,13 +115,14 @@ export class Lane {
       env: {},
       resourceLimits: {
         maxYoungGenerationSizeMb: threadYoungGenerationMib,
-        maxOldGenerationSizeMb: this.#options.heapMibMax,
+        maxOldGenerationSizeMb: this.#options.bounds.heapMibMax,
       },
     });
     this.#worker = worker;
     worker.on("message", (message: Answer | typeof ready) => {
-      if (message === ready) this.#begin();
-      else this.#take(message);
+      if (message !== ready) return this.#take(message);
+      this.#isReady = true;
+      this.#send();
     });
     worker.on("messageerror", (error) => this.#end(error));
     // An exit follows.
@@ -108,29 +131,21 @@ export class Lane {
     return worker;
   }
 
-  #begin(): void {
-    this.#isReady = true;
-    this.#send();
-  }
-
   #send(): void {
-    while (this.#isReady && this.#sent.length < threadRequestsMax && this.#waiting.length > 0) {
-      const job = this.#waiting.shift()!;
-      this.#sent.push(job);
-      const { task, transfer } = taskOf(job.request);
+    for (; this.#unsent > 0; this.#unsent--) {
+      const { task, transfer } = taskOf(this.#jobs.at(-this.#unsent)!.request);
       this.#worker!.postMessage(task, transfer);
-      this.#silence ??= setTimeout(() => this.#end(silent), this.#options.silenceMsMax).unref();
+      const { silenceMsMax } = this.#options.bounds;
+      this.#silence ??= setTimeout(() => this.#end(silent), silenceMsMax).unref();
     }
   }
 
   #take(answer: Answer): void {
-    const job = this.#sent.shift();
+    const job = this.#jobs.shift();
     if (job === undefined) return;
     this.#failures = 0;
-    this.#bytes -= job.request.bytes.length;
     this.#silence?.refresh();
-    if (this.#sent.length + this.#waiting.length === 0) this.#clearSilence();
-    this.#send();
+    if (this.#jobs.length === 0) this.#clearSilence();
     try {
       job.resolve(batchOf(answer));
     } catch (error) {
@@ -153,19 +168,17 @@ export class Lane {
     this.#clearSilence();
     if (this.#isClosed) return;
     this.#options.log.error({ error: cause }, "a thread that prepares requests ended");
-    const lost = this.#sent.splice(0);
     // Where not even a start succeeds, nothing is kept waiting for one.
-    if (!wasReady) lost.push(...this.#waiting.splice(0));
+    const lost = wasReady ? this.#jobs.length - this.#unsent : this.#jobs.length;
     this.#refuse(lost, () => ended(cause));
     const delayMs = threadRestartMsMin * 2 ** Math.min(this.#failures++, 10);
     this.#restart = setTimeout(() => this.#start(), Math.min(delayMs, threadRestartMsMax));
   }
 
-  #refuse(jobs: readonly Job[], refusal: () => Refusal): void {
-    for (const { request, reject } of jobs) {
-      this.#bytes -= request.bytes.length;
-      reject(refusal());
-    }
+  /** The oldest ones. */
+  #refuse(count: number, refusal: () => Refusal): void {
+    for (const { reject } of this.#jobs.splice(0, count)) reject(refusal());
+    this.#unsent = Math.min(this.#unsent, this.#jobs.length);
   }
 
   #clearSilence(): void {

@@ -1,15 +1,27 @@
 /** Prepares on threads. A connection stays with the thread that it was given to. */
 import { extname } from "node:path";
-import { threadHeapMibMax, threadSilenceMsMax } from "../../limits.ts";
+import { queueTimeMsMax, threadHeapMibMax, threadSilenceMsMax } from "../../limits.ts";
+import type { Sender } from "../../ingest/turns.ts";
 import { Lane } from "./lane.ts";
-import type { LaneOptions } from "./lane.ts";
+import type { LaneBounds, LaneOptions } from "./lane.ts";
 import type { Preparer } from "./preparer.ts";
 
 export interface ThreadsOptions extends Pick<LaneOptions, "data" | "log"> {
   readonly count: number;
   readonly script?: URL;
-  readonly silenceMsMax?: number;
-  readonly heapMibMax?: number;
+  readonly bounds?: Partial<LaneBounds>;
+}
+
+const defaultBounds: LaneBounds = {
+  queueTimeMsMax,
+  silenceMsMax: threadSilenceMsMax,
+  heapMibMax: threadHeapMibMax,
+};
+
+/** A connection, and its thread. */
+interface Seat {
+  readonly lane: Lane;
+  readonly sender: Sender;
 }
 
 /** In `dist/` it has another extension. */
@@ -18,10 +30,8 @@ const thread = new URL(`./thread${extname(import.meta.filename)}`, import.meta.u
 /** Resolves when all threads are ready. @throws where one cannot start */
 export async function openThreads(options: ThreadsOptions): Promise<Preparer> {
   const { count, data, log, script = thread } = options;
-  const { silenceMsMax = threadSilenceMsMax, heapMibMax = threadHeapMibMax } = options;
-  const opening = Array.from({ length: count }, () =>
-    Lane.open({ script, silenceMsMax, heapMibMax, data, log }),
-  );
+  const bounds = { ...defaultBounds, ...options.bounds };
+  const opening = Array.from({ length: count }, () => Lane.open({ script, bounds, data, log }));
   const opened = await Promise.allSettled(opening);
   const lanes = opened.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   const close = async (): Promise<void> => {
@@ -32,15 +42,15 @@ export async function openThreads(options: ThreadsOptions): Promise<Preparer> {
     await close();
     throw failed.reason;
   }
-  const laneOf = new WeakMap<object, Lane>();
+  const seats = new WeakMap<object, Seat>();
   return {
     prepare(request, connection) {
-      let lane = laneOf.get(connection);
-      if (lane === undefined) {
-        lane = nextLane(lanes);
-        laneOf.set(connection, lane);
+      let seat = seats.get(connection);
+      if (seat === undefined) {
+        seat = { lane: nextLane(lanes), sender: { served: 0 } };
+        seats.set(connection, seat);
       }
-      return lane.prepare(request);
+      return seat.lane.prepare(request, seat.sender);
     },
     close,
   };
