@@ -21,17 +21,24 @@ import type { ScopeContext } from "./walk/items.ts";
 import type { ShapeTree } from "./walk/shapes.ts";
 import type { View } from "./walk/view.ts";
 
-/** What a composer works with, request after request. */
+/** What is used for request after request. */
 export interface Desk {
   readonly shapes: ShapeTree;
   readonly drawer: FormDrawer;
+}
+
+/** What one request brings. */
+interface Materials extends Desk {
+  readonly view: View;
+  readonly redacted: RedactedRequest;
+  /** Those of all records, 16 bytes each. */
+  readonly ids: Uint8Array;
   readonly writer: JsonWriter;
 }
 
 export class Composer {
+  readonly #materials: Materials;
   readonly #view: View;
-  readonly #redacted: RedactedRequest;
-  readonly #desk: Desk;
   readonly #filler: Filler;
   readonly #inheritance: Inheritance;
   readonly #drafter: Drafter;
@@ -44,15 +51,13 @@ export class Composer {
   readonly #clues: Clues = { result: -1, errorType: -1, finishReasons: -1, evidence: false };
 
   constructor(
-    view: View,
-    redacted: RedactedRequest,
-    desk: Desk,
+    materials: Materials,
     origin: { readonly authenticated: boolean; readonly observedChars: number },
   ) {
+    const { view, writer } = materials;
+    this.#materials = materials;
     this.#view = view;
-    this.#redacted = redacted;
-    this.#desk = desk;
-    this.#filler = new Filler(view.bytes, view.columns, desk.writer, origin.observedChars);
+    this.#filler = new Filler(view.bytes, view.columns, writer, origin.observedChars);
     this.#inheritance = new Inheritance(view);
     this.#drafter = new Drafter(view, this.#inheritance, this.#filler);
     this.#bits = origin.authenticated ? THERE.authenticated : 0;
@@ -69,7 +74,7 @@ export class Composer {
 
   /** Appends the record's body, with zeros for nonce and time of observation. */
   write(record: PendingRecord): void {
-    const { writer } = this.#desk;
+    const { writer } = this.#materials;
     const { columns } = this.#view;
     const filler = this.#filler;
     const start = writer.at;
@@ -105,9 +110,10 @@ export class Composer {
       const name = nameJson(event?.name ?? item.eventName);
       json[MEMBER["source.event_name"]] = json[MEMBER["action.name"]] = name;
     }
-    if (record.related !== undefined) json[MEMBER.related] = relationsJson(record.related);
+    if (record.related !== undefined)
+      json[MEMBER.related] = relationsJson(record.related, this.#materials.ids);
     if (record.duplicateOf !== undefined) {
-      json[MEMBER.duplicate_of] = relationsJson(record.duplicateOf);
+      json[MEMBER.duplicate_of] = relationsJson(record.duplicateOf, this.#materials.ids);
     }
     const { service, scope, schemaUrl } = this.#context;
     if (service !== undefined) raw[MEMBER["actor.service"]] = service;
@@ -123,7 +129,7 @@ export class Composer {
   }
 
   #findings({ item }: PendingRecord): number {
-    const { items, scopes, resources } = this.#redacted;
+    const { items, scopes, resources } = this.#materials.redacted;
     if (items.size + scopes.size + resources.size === 0) return 0;
     const { json } = this.#filler;
     const own = items.get(item.ordinal);
@@ -187,10 +193,10 @@ export class Composer {
       lasting,
     };
     const statements = lasting ? [...this.#inheritance.numbers] : [];
-    const form = this.#desk.drawer.draw(subject, { outcome, bits: all, statements });
+    const form = this.#materials.drawer.draw(subject, { outcome, bits: all, statements });
     if (lasting) {
       keepForm(outline, form);
-      this.#desk.shapes.noteForm();
+      this.#materials.shapes.noteForm();
     }
     return form;
   }

@@ -1,32 +1,36 @@
 /**
  * The keyed fingerprint by which a repeated record is told from a conflicting one: equal for bodies
- * that differ in `nonce` and `time.observed` only. Keyed, so that stored fingerprints confirm no
- * guess about a body.
+ * that differ in `nonce` and `time.observed` only. Keyed, so that senders find no two bodies with one
+ * fingerprint, and stored fingerprints confirm no guess about a body.
  */
-import { hash } from "node:crypto";
-import { fingerprintBytes } from "./prepared-batch.ts";
-
-export const fingerprintDomain = "spanseal fingerprint v1\n";
+import { SipHash, sipHashBytes, sipKeyBytes } from "../bytes/siphash.ts";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const ZERO = 0x30;
 
+const hashers = new WeakMap<Uint8Array, SipHash>();
+
+/** What fingerprints bodies in which both values are overwritten by zeros. */
+export function fingerprinter(key: Uint8Array): SipHash {
+  let hasher = hashers.get(key);
+  if (hasher === undefined) hashers.set(key, (hasher = new SipHash(key.subarray(0, sipKeyBytes))));
+  return hasher;
+}
+
 /**
- * First 16 bytes of SHA-256(domain ‖ key ‖ body), in which every character of the value of the
- * top-level member `nonce` and of `time.observed` is replaced by `0`.
+ * SipHash of the body, in which every character of the value of the top-level member `nonce` and of
+ * `time.observed` is replaced by `0`.
  *
- * @param key 32 bytes
+ * @param key 16 bytes or more
  * @param body canonical JSON; either member may be missing
  */
 export function fingerprint(key: Uint8Array, body: Uint8Array): Uint8Array {
-  const message = new Uint8Array(fingerprintDomain.length + key.length + body.length);
-  message.set(Buffer.from(fingerprintDomain, "latin1"), 0);
-  message.set(key, fingerprintDomain.length);
-  const content = message.subarray(fingerprintDomain.length + key.length);
-  content.set(body);
+  const content = new Uint8Array(body);
   blankVariable(content);
-  return new Uint8Array(hash("sha256", message, "buffer").subarray(0, fingerprintBytes));
+  const result = new Uint8Array(sipHashBytes);
+  fingerprinter(key).hash(content, result, 0);
+  return result;
 }
 
 /** Overwrites the values of `nonce` and `time.observed` in place. */

@@ -41,13 +41,6 @@ export class JsonWriter {
     this.#words = new DataView(this.bytes.buffer);
   }
 
-  /** Begins anew and holds on to no source; what was written before may be overwritten. */
-  clear(): void {
-    this.at = 0;
-    this.#source = NO_SOURCE;
-    this.#sourceWords = NO_WORDS;
-  }
-
   /** Makes room for `count` more bytes. */
   reserve(count: number): void {
     if (this.at + count <= this.bytes.length) return;

@@ -5,14 +5,14 @@
  * the bodies, which need both; and last the stamps, which carry the identities.
  */
 import { hash } from "node:crypto";
-import { fromHex, toHex } from "../bytes/hex.ts";
+import { writeHex } from "../bytes/hex.ts";
 import { batchBytesMax } from "../limits.ts";
 import { Ancestry } from "./ancestry.ts";
 import { ChainResolver } from "./chains.ts";
 import { Composer, type Desk } from "./composer.ts";
 import { eventFilter } from "./conventions/index.ts";
 import { FormDrawer } from "./draw-form.ts";
-import { fingerprintDomain } from "./fingerprint.ts";
+import { fingerprinter } from "./fingerprint.ts";
 import { Identifier } from "./identity.ts";
 import { JsonWriter } from "./json-writer.ts";
 import { countDataPoints } from "./metrics.ts";
@@ -27,6 +27,7 @@ import { type PendingRecord, Survey } from "./survey.ts";
 import type { TraceMemory } from "./trace-memory.ts";
 import { AttributeReader } from "./walk/attributes.ts";
 import { Columns } from "./walk/columns.ts";
+import type { Item } from "./walk/items.ts";
 import { RequestWalk } from "./walk/request-walk.ts";
 import { ShapeTree } from "./walk/shapes.ts";
 import { View } from "./walk/view.ts";
@@ -62,22 +63,22 @@ export function prepare(
   const chains = new ChainResolver(policy, memory, new View(reader));
   const ancestry = new Ancestry(redacted.bytes);
   const records = new Survey(walk, view, chains, ancestry).run(policy);
-  identify(records, walk, new Identifier(view, chains.chains, request.signal));
+  const ids = new Identifier(view, walk, chains.chains).identify(records);
   relate(records, walk, view);
   if (request.signal === "traces") {
     for (const record of records) record.above = ancestry.above(record.item, { walk, view });
   }
-  const bodies = encode(request, records, policy, { redacted, walk, view, desk });
+  const bodies = encode(request, records, policy, { redacted, walk, view, desk, ids });
   const stamped = policy.stamp && request.signal === "traces";
   const batch: PreparedBatch = {
     signal: request.signal,
     count: records.length,
-    ids: fromHex(records.map(({ id }) => id).join("")),
+    ids,
     ...bodies,
     chains: chains.chains,
     chainOf: Uint32Array.from(records, ({ chain }) => chain),
-    forward: stamped ? stampSpans(records, redacted.items, walk, view) : redacted.bytes,
-    unrecorded: walk.items - new Set(records.map(({ item }) => item)).size,
+    forward: stamped ? stampSpans(records, ids, redacted.items, { walk, view }) : redacted.bytes,
+    unrecorded: walk.items - recordedItems(records),
     statistics: { items: walk.items, redactionsByClass: redacted.countsByClass },
   };
   chains.remember();
@@ -87,15 +88,9 @@ export function prepare(
 /** One that a large batch has made large is not kept. */
 function workspaceOf(policy: AuditPolicy): Workspace {
   let workspace = workspaces.get(policy);
-  const keep =
-    workspace !== undefined &&
-    workspace.columns.kind.length <= keptRowsMax &&
-    workspace.writer.bytes.length <= keptBytesMax;
-  if (workspace === undefined || !keep) {
-    const columns = new Columns();
-    const writer = new JsonWriter(scratchBytes);
+  if (workspace === undefined || workspace.columns.kind.length > keptRowsMax) {
     const shapes = workspace?.shapes ?? new ShapeTree();
-    workspace = { shapes, columns, writer, drawer: new FormDrawer() };
+    workspace = { shapes, columns: new Columns(), drawer: new FormDrawer() };
     workspaces.set(policy, workspace);
   }
   workspace.columns.size = 0;
@@ -122,11 +117,15 @@ function passThrough(request: TelemetryRequest, redacted: RedactedRequest): Prep
   };
 }
 
-function identify(records: readonly PendingRecord[], walk: RequestWalk, by: Identifier): void {
-  for (const record of records) {
-    walk.lend(record.item);
-    record.id = by.idOf(record);
+/** Records of one item stand together. */
+function recordedItems(records: readonly PendingRecord[]): number {
+  let count = 0;
+  let latest: Item | undefined;
+  for (const { item } of records) {
+    if (item !== latest) count++;
+    latest = item;
   }
+  return count;
 }
 
 interface Parts {
@@ -134,69 +133,76 @@ interface Parts {
   readonly walk: RequestWalk;
   readonly view: View;
   readonly desk: Desk;
+  readonly ids: Uint8Array;
 }
 
 type Bodies = Pick<PreparedBatch, "bodies" | "bodyEnds" | "digests" | "fingerprints">;
 
-const FINGERPRINT_DOMAIN = Buffer.from(fingerprintDomain, "latin1");
 const BODY_DOMAIN = Buffer.from(bodyDomain, "latin1");
 
 /**
- * Each body is first written with zeros where nonce and time of observation belong, behind the
- * prefix of the fingerprint: so it is fingerprinted as it lies there. Then the two are filled in,
- * the prefix becomes the digest's, and the finished body is copied behind the others.
+ * Each body is first written with zeros where nonce and time of observation belong, and
+ * fingerprinted as it lies there. Then the two are filled in, and it is hashed.
  */
 function encode(
   request: TelemetryRequest,
   records: readonly PendingRecord[],
   policy: AuditPolicy,
-  { redacted, walk, view, desk }: Parts,
+  { redacted, walk, view, desk, ids }: Parts,
 ): Bodies {
-  const { writer } = desk;
-  const observed = request.receivedUnixNano.toString();
-  const authenticated = request.peer.authenticated;
-  const observedChars = observed.length;
-  const composer = new Composer(view, redacted, desk, { authenticated, observedChars });
-  const prefix = Buffer.concat([FINGERPRINT_DOMAIN, policy.fingerprintKey]);
-  const nonces = toHex(policy.randomBytes(nonceBytes * records.length));
+  const observed = Buffer.from(request.receivedUnixNano.toString(), "latin1");
+  const writer = new JsonWriter(bodyDomain.length + request.bytes.length * 2 + bodyBytesGuess);
+  writer.raw(BODY_DOMAIN);
+  const composer = new Composer(
+    { view, redacted, ids, writer, ...desk },
+    {
+      authenticated: request.peer.authenticated,
+      observedChars: observed.length,
+    },
+  );
+  const prints = fingerprinter(policy.fingerprintKey);
+  const nonces = policy.randomBytes(nonceBytes * records.length);
   const digests = new Uint8Array(digestBytes * records.length);
-  const fingerprints = new Uint8Array(fingerprintBytes * records.length);
   const digestView = Buffer.from(digests.buffer);
-  const fingerprintView = Buffer.from(fingerprints.buffer);
+  const fingerprints = new Uint8Array(fingerprintBytes * records.length);
   const bodyEnds = new Uint32Array(records.length);
-  const bodies = new JsonWriter(records.length * bodyBytesGuess + bodyBytesGuess);
   for (const [index, record] of records.entries()) {
-    writer.at = prefix.length;
+    const start = writer.at;
     walk.lend(record.item);
     composer.write(record);
-    const { at, bytes } = writer;
-    bytes.set(prefix, 0);
-    const print = hash("sha256", bytes.subarray(0, at), "latin1");
-    fingerprintView.write(print, index * fingerprintBytes, fingerprintBytes, "latin1");
-    overwrite(bytes, composer.nonceAt, nonces.slice(index * 32, index * 32 + 32));
-    overwrite(bytes, composer.observedAt, observed);
-    bytes.set(BODY_DOMAIN, prefix.length - BODY_DOMAIN.length);
-    const message = bytes.subarray(prefix.length - BODY_DOMAIN.length, at);
-    digestView.write(hash("sha256", message, "latin1"), index * digestBytes, "latin1");
-    bodies.raw(bytes.subarray(prefix.length, at));
-    bodyEnds[index] = bodies.at;
-    if (bodies.at > batchBytesMax) {
+    const { bytes, at } = writer;
+    prints.hash(bytes.subarray(start, at), fingerprints, index * fingerprintBytes);
+    writeHex(bytes, composer.nonceAt, nonces, index * nonceBytes, nonceBytes);
+    bytes.set(observed, composer.observedAt);
+    digestView.write(digestOf(bytes, start, at), index * digestBytes, "latin1");
+    bodyEnds[index] = at - BODY_DOMAIN.length;
+    if (at > batchBytesMax) {
       throw new RequestError(
         "too_large",
         `the request's records exceed ${batchBytesMax} bytes: send fewer spans per request`,
       );
     }
   }
-  writer.clear();
-  return { bodies: bodies.bytes.subarray(0, bodies.at), bodyEnds, digests, fingerprints };
+  return {
+    bodies: writer.bytes.subarray(BODY_DOMAIN.length, writer.at),
+    bodyEnds,
+    digests,
+    fingerprints,
+  };
 }
 
-/** Room for a typical body, so that the buffer of a batch seldom grows. */
-const bodyBytesGuess = 1536;
-const scratchBytes = 64 * 1024;
-const keptBytesMax = 1024 * 1024;
+const before = new Uint8Array(BODY_DOMAIN.length);
+
+/** The digest of a body where it lies, as latin1: the prefix stands in front of it for a moment. */
+function digestOf(bytes: Uint8Array, start: number, stop: number): string {
+  const prefixAt = start - BODY_DOMAIN.length;
+  for (let index = 0; index < before.length; index++) before[index] = bytes[prefixAt + index]!;
+  for (let index = 0; index < before.length; index++) bytes[prefixAt + index] = BODY_DOMAIN[index]!;
+  const digest = hash("sha256", bytes.subarray(prefixAt, stop), "latin1");
+  for (let index = 0; index < before.length; index++) bytes[prefixAt + index] = before[index]!;
+  return digest;
+}
+
+/** Room beside twice the request, so that the buffer of a batch seldom grows. */
+const bodyBytesGuess = 4096;
 const keptRowsMax = 65_536;
-
-function overwrite(bytes: Uint8Array, at: number, text: string): void {
-  for (let index = 0; index < text.length; index++) bytes[at + index] = text.charCodeAt(index);
-}

@@ -175,13 +175,13 @@ function link(left: PendingRecord, right: PendingRecord, reason: string): void {
 }
 
 function relatePair(left: PendingRecord, right: PendingRecord, reason: string): void {
-  add(left, "related", { id: right.id, reason });
-  add(right, "related", { id: left.id, reason });
+  add(left, "related", { to: right, reason });
+  add(right, "related", { to: left, reason });
 }
 
 function duplicate(better: PendingRecord, lesser: PendingRecord, reason: string): void {
-  add(lesser, "duplicateOf", { id: better.id, reason });
-  add(better, "related", { id: lesser.id, reason });
+  add(lesser, "duplicateOf", { to: better, reason });
+  add(better, "related", { to: lesser, reason });
 }
 
 /** The framework's own span knows most of a call, then the server that ran it. */
@@ -191,8 +191,5 @@ function rank(record: PendingRecord): number {
 }
 
 function add(record: PendingRecord, kind: "related" | "duplicateOf", relation: Relation): void {
-  const list = (record[kind] ??= []);
-  if (!list.some(({ id, reason }) => id === relation.id && reason === relation.reason)) {
-    list.push(relation);
-  }
+  (record[kind] ??= []).push(relation);
 }

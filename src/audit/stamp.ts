@@ -4,8 +4,10 @@
  * is it believed. Log records and metrics are never changed.
  */
 import { encodeUtf8 } from "../bytes/utf8.ts";
+import { toHex, writeHex } from "../bytes/hex.ts";
 import { varintSize, writeVarint } from "../bytes/wire.ts";
 import type { Enclosure } from "./otlp/splice.ts";
+import { recordIdBytes } from "./prepared-batch.ts";
 import type { ItemFindings } from "./redact/request.ts";
 import type { PendingRecord } from "./survey.ts";
 import { keyId } from "./walk/keys.ts";
@@ -25,8 +27,8 @@ const STAMP_KEYS: readonly number[] = Object.values(STAMPS).map((name) => keyId(
 /** A span that gets a stamp, and what of the sender's it loses. */
 interface Mark {
   readonly item: Item;
-  /** The id of its only record where there is nothing else to say: the stamp of nearly all. */
-  readonly id: string;
+  /** Its first record, and the only one where there is nothing else to say. */
+  readonly position: number;
   /** Any other stamp. */
   readonly stamp: Uint8Array | undefined;
   readonly removals: readonly { start: number; stop: number }[];
@@ -37,35 +39,33 @@ interface Mark {
 /** The request with stamps on its spans; `bytes` itself where no span became a record. */
 export function stampSpans(
   records: readonly PendingRecord[],
+  ids: Uint8Array,
   findings: ReadonlyMap<number, ItemFindings>,
-  walk: RequestWalk,
-  view: View,
+  { walk, view }: { readonly walk: RequestWalk; readonly view: View },
 ): Uint8Array {
   if (records.length === 0) return view.bytes;
   const marks: Mark[] = [];
   for (let index = 0; index < records.length;) {
-    const { item, id } = records[index]!;
-    const first = index;
+    const { item, position } = records[index]!;
     while (index < records.length && records[index]!.item === item) index++;
     const found = findings.get(item.ordinal);
     let stamp: Uint8Array | undefined;
-    if (found !== undefined || index > first + 1) {
-      const ids = records.slice(first, index).map((record) => record.id);
-      stamp = stampOf(ids, found);
+    if (found !== undefined || index > position + 1) {
+      stamp = stampOf(ids.subarray(position * recordIdBytes, index * recordIdBytes), found);
     }
     const removals = senderStamps(item, walk, view);
     let growth = stamp?.length ?? PLAIN.length;
     for (const { start, stop } of removals) growth -= stop - start;
-    marks.push({ item, id, stamp, removals, growth });
+    marks.push({ item, position, stamp, removals, growth });
   }
-  return rewrite(view.bytes, marks);
+  return rewrite(view.bytes, marks, ids);
 }
 
 /**
  * Like `splice`, for marks in the order of the request: each enclosing length is settled by one
  * pass, and everything is copied once.
  */
-function rewrite(bytes: Uint8Array, marks: readonly Mark[]): Uint8Array {
+function rewrite(bytes: Uint8Array, marks: readonly Mark[], ids: Uint8Array): Uint8Array {
   const ofScopes = new Map<Enclosure, number>();
   for (const { item, growth } of marks) {
     add(ofScopes, item.scope.enclosure, growth + prefixGrowth(item, growth));
@@ -79,7 +79,7 @@ function rewrite(bytes: Uint8Array, marks: readonly Mark[]): Uint8Array {
   const copy = new Copy(bytes, bytes.length + bytesMore);
   let scope: Enclosure | undefined;
   let resource: Enclosure | undefined;
-  for (const { item, id, stamp, removals, growth } of marks) {
+  for (const { item, position, stamp, removals, growth } of marks) {
     const { enclosure } = item.scope;
     if (enclosure.parent !== resource) {
       resource = enclosure.parent!;
@@ -89,7 +89,7 @@ function rewrite(bytes: Uint8Array, marks: readonly Mark[]): Uint8Array {
     copy.length(item, growth);
     for (const { start, stop } of removals) copy.leaveOut(start, stop);
     copy.insert(item.stop, stamp ?? PLAIN);
-    if (stamp === undefined) copy.overwrite(id);
+    if (stamp === undefined) copy.endHex(ids, position * recordIdBytes, recordIdBytes);
   }
   return copy.finish();
 }
@@ -141,9 +141,9 @@ class Copy {
     this.#written += bytes.length;
   }
 
-  /** Replaces the end of what was inserted last. */
-  overwrite(text: string): void {
-    this.#to.write(text, this.#written - text.length, "latin1");
+  /** Replaces the end of what was inserted last by hexadecimal digits. */
+  endHex(source: Uint8Array, start: number, count: number): void {
+    writeHex(this.#to, this.#written - 2 * count, source, start, count);
   }
 
   finish(): Uint8Array {
@@ -170,8 +170,12 @@ const NOTHING: readonly { start: number; stop: number }[] = [];
 const STAMP_NAMES: ReadonlySet<string> = new Set(Object.values(STAMPS));
 
 /** The attributes as bytes: fields 9 of a Span. */
-function stampOf(ids: readonly string[], findings: ItemFindings | undefined): Uint8Array {
-  const parts = [attribute(STAMPS.recordId, list(ids))];
+function stampOf(ids: Uint8Array, findings: ItemFindings | undefined): Uint8Array {
+  const texts: string[] = [];
+  for (let at = 0; at < ids.length; at += recordIdBytes) {
+    texts.push(toHex(ids.subarray(at, at + recordIdBytes)));
+  }
+  const parts = [attribute(STAMPS.recordId, list(texts))];
   const count = (findings?.findings ?? []).reduce((sum, finding) => sum + finding.count, 0);
   if (count > 0) parts.push(attribute(STAMPS.redactionCount, integer(count)));
   const phi = findings?.phi;

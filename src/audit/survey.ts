@@ -31,7 +31,7 @@ import type { View } from "./walk/view.ts";
 
 /** A pointer from one record to another about the same action. */
 export interface Relation {
-  readonly id: string;
+  readonly to: PendingRecord;
   readonly reason: string;
 }
 
@@ -49,8 +49,8 @@ export interface PendingRecord {
   chain: number;
   orphan: boolean;
   ambiguous: boolean;
-  /** 32 hex digits, once it is known. */
-  id: string;
+  /** Number of the record in its batch, once it is known that it stays. */
+  position: number;
   related: Relation[] | undefined;
   duplicateOf: Relation[] | undefined;
   /** What a decision on the same call in this request means for it. */
@@ -159,7 +159,7 @@ export class Survey {
       chain: 0,
       orphan: false,
       ambiguous: false,
-      id: "",
+      position: -1,
       related: undefined,
       duplicateOf: undefined,
       decided: undefined,
@@ -183,7 +183,7 @@ export class Survey {
       const names = mixed ? this.#ancestry.namesOf(item) : record.names;
       record.chain = this.#chains.chainOf(names, trace);
       record.ambiguous = isAmbiguous(names, trace);
-      kept.push(record);
+      record.position = kept.push(record) - 1;
     }
     return kept;
   }

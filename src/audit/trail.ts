@@ -1,13 +1,18 @@
 /** What a record says about other records and about what redaction did to its source. */
 import { canonicalize } from "../bytes/canonical-json.ts";
+import { toHex } from "../bytes/hex.ts";
+import { recordIdBytes } from "./prepared-batch.ts";
 import type { Finding, PhiAccount } from "./redact/request.ts";
 import type { Relation } from "./survey.ts";
 
-export function relationsJson(relations: readonly Relation[]): string {
-  const sorted = relations.toSorted((a, b) =>
-    a.id === b.id ? (a.reason < b.reason ? -1 : 1) : a.id < b.id ? -1 : 1,
-  );
-  return canonicalize(sorted.map(({ id, reason }) => ({ id, reason })));
+/** @param ids those of all records, 16 bytes each */
+export function relationsJson(relations: readonly Relation[], ids: Uint8Array): string {
+  const texts = relations.map(({ to, reason }) => {
+    const at = to.position * recordIdBytes;
+    return canonicalize({ id: toHex(ids.subarray(at, at + recordIdBytes)), reason });
+  });
+  // All have the same members, so the texts are in order where ids and reasons are.
+  return `[${[...new Set(texts)].toSorted().join(",")}]`;
 }
 
 export function findingsJson(findings: readonly Finding[]): string {

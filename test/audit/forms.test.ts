@@ -14,6 +14,7 @@ const odd = fc.constantFrom<unknown>(
   ["a", "error"],
   [1],
   { a: "b" },
+  '[{"id":"d"}]',
   new Uint8Array([1, 255]),
 );
 const value = fc.oneof({ weight: 8, arbitrary: text }, odd);

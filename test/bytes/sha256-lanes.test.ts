@@ -50,6 +50,24 @@ test("agrees with the native one for any contents, and when it is used again", (
   );
 });
 
+test("messages may end early, each at its own length, in the same blocks", () => {
+  const lanes = new Sha256Lanes(new Uint8Array(0), 2 * 64 - 9, 64);
+  for (let round = 0; round < 2; round++) {
+    const messages = Array.from({ length: 64 }, (_, index) =>
+      new Uint8Array(56 + ((index * 7 + round * 31) % 64)).fill(index + round),
+    );
+    for (const [index, message] of messages.entries()) {
+      lanes.messages.set(message, index * lanes.stride);
+      lanes.end(index, message.length);
+    }
+    lanes.digest(messages.length);
+    for (const [index, message] of messages.entries()) {
+      const digest = toHex(lanes.digests.slice(index * 32, index * 32 + 32));
+      expect([message.length, digest]).toEqual([message.length, hash("sha256", message)]);
+    }
+  }
+});
+
 test("more messages than there is room for are refused", () => {
   expect(() => new Sha256Lanes(new Uint8Array(1), 32, 4).digest(5)).toThrow(RangeError);
 });
