@@ -7,15 +7,16 @@ import { join } from "node:path";
 
 import { keyName } from "./chain.ts";
 import { signCheckpoint } from "./checkpoint.ts";
+import { segmentsDigest } from "./closed-segments.ts";
 import { sha256Hex } from "./digest.ts";
 import type { Files } from "./files.ts";
 import { checkpointSigner, type KeyRing, type LogKey } from "./keys.ts";
 import { toHex } from "../bytes/hex.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
 import type { LedgerMemory } from "./memory.ts";
-import { segmentName, parseSegmentName } from "./segment-name.ts";
 import type { SegmentPlace } from "./segment.ts";
-import { encodeState, parseStateName, stateName, type StateReference } from "./state.ts";
+import { encodeState, parseStateName, stateName } from "./state.ts";
+import type { LedgerState, StateReference } from "./state.ts";
 import { TileFiles } from "./tile-files.ts";
 import type { TileFile } from "./tile.ts";
 
@@ -30,6 +31,7 @@ export interface LocalCheckpoint {
 /** What a snapshot of the ledger's memory, taken right after the seal, makes of a checkpoint. */
 interface Capture {
   readonly size: number;
+  readonly segment: LedgerState["segment"];
   readonly root: Uint8Array;
   readonly partialTiles: readonly TileFile[];
   readonly windowEnd: number;
@@ -146,6 +148,7 @@ export class Checkpointer {
     const key = { name: keyName(epoch, epochKey), epochKey, descriptorDigest };
     return {
       size: content.size,
+      segment: content.segment,
       root: content.root,
       partialTiles: tree.partialTiles(),
       windowEnd: content.windowEnd,
@@ -164,8 +167,7 @@ export class Checkpointer {
   async #saveState(capture: Capture): Promise<StateReference> {
     const { directory, files } = this.#parts;
     await this.#removeUncovered();
-    const names = await files.list(join(directory, "segments"));
-    const bytes = capture.encodeState(segmentsDigest(names, capture.size));
+    const bytes = capture.encodeState(await segmentsDigest(directory, files, capture));
     await files.replace(join(directory, "state", stateName(capture.size)), bytes, 0o600);
     return { size: capture.size, digest: sha256Hex(bytes) };
   }
@@ -224,14 +226,4 @@ export class Checkpointer {
       if (!kept.has(size)) await files.remove(join(directory, "state", stateName(size)));
     }
   }
-}
-
-/** Names of the segments that hold records below `size`: a missing one is noticed at the start. */
-export function segmentsDigest(
-  names: readonly string[],
-  size: number,
-): { readonly count: number; readonly digest: string } {
-  const firsts = names.map(parseSegmentName).filter((first) => first !== undefined && first < size);
-  const text = firsts.map((first) => `${segmentName(first!)}\n`).join("");
-  return { count: firsts.length, digest: sha256Hex(Buffer.from(text)) };
 }

@@ -6,7 +6,9 @@
 import { join } from "node:path";
 
 import type { Files } from "./files.ts";
-import { segmentsDigest, type LocalCheckpoint, type WindowBlock } from "./checkpointer.ts";
+import type { LocalCheckpoint, WindowBlock } from "./checkpointer.ts";
+import { segmentsDigest } from "./closed-segments.ts";
+import { toHex } from "../bytes/hex.ts";
 import { equalBytes } from "./digest.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
 import { scanLine } from "./line.ts";
@@ -72,6 +74,7 @@ export async function recoverLedger(
   if (tail.broken !== undefined) await cutTornGroup(source, memory, tail.broken);
   const pending = await listSetAside(directory, files);
   const { counters } = memory;
+  checkLogKey(source, counters.logKey);
   const isSealed = counters.ending === "closed_and_sealed" && checkpoint?.size === size;
   const isFirstStart = size === 0;
   const isClean = (isFirstStart || isSealed) && pending.length === 0;
@@ -157,12 +160,13 @@ async function segmentFirsts(
   }
   const firsts = names.map((name) => parseSegmentName(name)!);
   if (state === undefined) return firsts;
-  const { count, digest } = segmentsDigest(names, state.size);
+  const { count, digest } = await segmentsDigest(source.directory, source.files, state);
   if (count !== state.segments.count || digest !== state.segments.digest) {
     throw new LedgerError(
       "damaged",
       `${folder} has ${count} segments below record ${state.size}, ${state.segments.count} were ` +
-        "there when it was sealed, or other ones: restore the missing ones from a backup",
+        "there when it was sealed, or of other lengths: " +
+        'run "spanseal verify" and restore what it names from a backup',
     );
   }
   return firsts.filter((first) => first >= state.segment.first);
@@ -240,6 +244,16 @@ function checkSizes(source: SnapshotSource, size: number, sizes: readonly KnownS
         "copy, or begin a new ledger in another ledger.directory",
     );
   }
+}
+
+/** Without the key in force no root could be signed any more. */
+function checkLogKey({ keys }: SnapshotSource, logKey: string): void {
+  if (keys.logKeys.some(({ publicKey }) => toHex(publicKey) === logKey)) return;
+  throw new LedgerError(
+    "missing_key",
+    `the log's roots are signed by the key ${logKey}, which is not in ${keys.directory}: ` +
+      "restore the keys that belong to this ledger",
+  );
 }
 
 async function checkRoots(

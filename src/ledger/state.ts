@@ -32,7 +32,7 @@ export interface LedgerState {
   readonly counters: LogCounters;
   /** The segment that holds the last record, and where that record's line ends. */
   readonly segment: { readonly first: number; readonly end: number; readonly firstTime: bigint };
-  /** Number and digest of the names of all segments up to that one. */
+  /** Number of all segments up to that one, and digest of their names and bytes. */
   readonly segments: { readonly count: number; readonly digest: string };
   /** Position of the window's end: action records since the beginning. */
   readonly windowEnd: number;

@@ -8,8 +8,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { randomBytes } from "node:crypto";
 import { filesOn } from "../../src/ledger/files.ts";
 import type { KeyRing } from "../../src/ledger/keys.ts";
+import { LedgerError } from "../../src/ledger/ledger-error.ts";
 import { ed25519Verifier } from "../../src/ledger/note.ts";
 import { readRecords } from "../../src/ledger/read.ts";
+import type { VerifyReport } from "../../src/ledger/verify/report.ts";
 import { verifyLedger } from "../../src/ledger/verify/verify.ts";
 import { controlHandlers } from "../../src/service/control-commands.ts";
 import { openCore } from "../../src/service/core.ts";
@@ -45,6 +47,15 @@ const bounds = {
 const attemptsMax = 400;
 const startsMax = 6;
 
+export type StartJudgement =
+  | { readonly refusal: string }
+  | {
+      readonly refusal: undefined;
+      readonly report: VerifyReport;
+      /** Acknowledged records that the log has no longer. */
+      readonly lost: readonly string[];
+    };
+
 /** What the senders, the sink and the operator have seen of one ledger over all its processes. */
 export class Life {
   disk: MemoryDisk;
@@ -55,6 +66,8 @@ export class Life {
   readonly published: number[] = [];
   readonly #sink: PathSink;
   #path: SinkPath | undefined;
+  /** Called at the end of each session, with its number from 0. */
+  onSession: (session: number) => Promise<void> = async () => undefined;
   /** Calls of all processes so far. */
   system: FaultySystem;
 
@@ -169,6 +182,7 @@ exporters:
       }
       await this.end(core);
       if (this.system.isKilled) return;
+      await this.onSession(at);
     }
   }
 
@@ -199,6 +213,24 @@ exporters:
     this.acknowledged.push(...names);
   }
 
+  /** One start on what is there, and what verifier and senders find when it has ended again. */
+  async judgeStart(): Promise<StartJudgement> {
+    let core: Core;
+    try {
+      core = await this.start();
+    } catch (error) {
+      this.#leavePath();
+      const { name, code } = error as Error & { code?: string };
+      return { refusal: `${name} ${code ?? ""}`.trim() };
+    }
+    const { keys } = core;
+    await core.close(0).catch(() => undefined);
+    this.#leavePath();
+    const { report, recorded } = await this.#read(keys, core.ledger.origin);
+    const lost = this.acknowledged.filter((name) => !recorded.includes(name));
+    return { refusal: undefined, report, lost };
+  }
+
   /** Starts on what is there, as a last process without faults; what is there then is judged. */
   async judge(): Promise<Counts> {
     try {
@@ -217,22 +249,34 @@ exporters:
     }
   }
 
-  async #count(keys: KeyRing, origin: string): Promise<Counts> {
+  async #read(
+    keys: KeyRing,
+    origin: string,
+  ): Promise<{ recorded: string[]; report: VerifyReport; sizes: ReadonlySet<number> }> {
     const files = filesOn(this.disk);
     const names = new Map([...this.sent].map((name) => [idOf(name).toString("hex"), name]));
     const recorded: string[] = [];
-    for await (const { head } of readRecords("/data/ledger", {}, files)) {
-      const id = Buffer.from(head.id).toString("hex");
-      if (head.kind === "action") recorded.push(names.get(id) ?? id);
+    try {
+      for await (const { head } of readRecords("/data/ledger", {}, files)) {
+        const id = Buffer.from(head.id).toString("hex");
+        if (head.kind === "action") recorded.push(names.get(id) ?? id);
+      }
+    } catch (error) {
+      // The verifier says of a damaged log what is wrong with it.
+      if (!(error instanceof LedgerError)) throw error;
     }
     const source = filesSource(files, "/data/ledger", `/data/bucket/${origin}`);
     const report = await verifyLedger(source, {
       chainKey: (epoch) => keys.chainKey(epoch),
       trusted: keys.logKeys.map((key) => ed25519Verifier(origin, key.publicKey)),
     });
+    return { recorded, report, sizes: new Set(await source.bucket!.checkpointSizes()) };
+  }
+
+  async #count(keys: KeyRing, origin: string): Promise<Counts> {
+    const { recorded, report, sizes } = await this.#read(keys, origin);
     const failures = report.failures.map((failure) => JSON.stringify(failure));
     if (report.verdict !== "ok") failures.push(`${report.verdict}: ${report.summary}`);
-    const sizes = new Set(await source.bucket!.checkpointSizes());
     const unpublished = this.published.filter((size) => !sizes.has(size));
     if (unpublished.length > 0) failures.push(`roots not in the bucket: ${unpublished.join()}`);
     const { acknowledged, sent, forwarded } = this;

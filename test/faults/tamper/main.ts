@@ -1,7 +1,12 @@
-/** `npm run faults:tamper`: runs the whole matrix and writes TAMPER.md. */
+/** `npm run faults:tamper`: runs both matrices and writes TAMPER.md. */
 import { writeFileSync } from "node:fs";
+import { startPathSink } from "../path-sink.ts";
 import { renderTable, runMatrix } from "./matrix.ts";
+import { renderStarts, runStarts } from "./starts.ts";
 import { builtSubject } from "./subject.ts";
 
 const table = new URL("../TAMPER.md", import.meta.url);
-writeFileSync(table, renderTable(await runMatrix(builtSubject())));
+const sink = await startPathSink();
+const starts = renderStarts(await runStarts(sink));
+await sink.close();
+writeFileSync(table, renderTable(await runMatrix(builtSubject())) + starts);

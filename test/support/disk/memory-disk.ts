@@ -161,6 +161,10 @@ export class MemoryDisk implements FileSystem {
     return [...this.#names.keys()].toSorted();
   }
 
+  isFolder(path: string): boolean {
+    return this.#node(path).isFolder;
+  }
+
   /** Changes a file behind everybody's back. */
   alter(path: string, change: (bytes: Buffer) => Buffer): void {
     const node = this.#node(path);
