@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from "node:buffer";
 
+import { SpecialBytes } from "./special-bytes.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
 const QUOTE = 0x22;
@@ -31,78 +32,83 @@ export function isCanonicalObject(
   depthMax: number,
 ): boolean {
   if (bytes[bounds.start] !== OBJECT_OPEN) return false;
-  const scanner = new Scanner(bytes, bounds.start, bounds.end);
+  special.take(bytes, bounds.start, bounds.end);
+  const scanner = new Scanner(bounds.end - bounds.start);
   try {
-    scanner.value(depthMax);
+    if (scanner.value(0, depthMax) !== scanner.end) return false;
   } catch (error) {
     if (error instanceof NotCanonical) return false;
     throw error;
   }
-  if (scanner.at !== bounds.end) return false;
   return scanner.ascii || isUtf8(bytes.subarray(bounds.start, bounds.end));
 }
 
+const special = new SpecialBytes();
+
+/** Each method takes the place where something begins and answers where it ends. */
 class Scanner {
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array = special.text;
+  readonly map: Int32Array = special.map;
   readonly end: number;
-  at: number;
   ascii = true;
   /** True where the last string had an escape or a byte outside ASCII. */
   special = false;
 
-  constructor(bytes: Uint8Array, start: number, end: number) {
-    this.bytes = bytes;
-    this.at = start;
+  constructor(end: number) {
     this.end = end;
   }
 
-  value(depth: number): void {
-    const byte = this.at < this.end ? this.bytes[this.at]! : 0;
-    if (byte === QUOTE) this.string();
-    else if (byte === OBJECT_OPEN) this.object(depth - 1);
-    else if (byte === ARRAY_OPEN) this.array(depth - 1);
-    else if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) this.number();
-    else this.literal();
+  value(start: number, depth: number): number {
+    const byte = start < this.end ? this.bytes[start]! : 0;
+    if (byte === QUOTE) return this.string(start);
+    if (byte === OBJECT_OPEN) return this.object(start, depth - 1);
+    if (byte === ARRAY_OPEN) return this.array(start, depth - 1);
+    if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) return this.number(start);
+    return this.literal(start);
   }
 
-  object(depth: number): void {
+  object(start: number, depth: number): number {
     if (depth < 0) throw new NotCanonical();
-    this.at++;
-    if (this.take(OBJECT_CLOSE)) return;
+    const { bytes, end } = this;
+    let at = start + 1;
+    if (at < end && bytes[at] === OBJECT_CLOSE) return at + 1;
     let previousStart = -1;
     let previousEnd = -1;
     let previousSpecial = false;
     for (;;) {
-      const start = this.at;
-      if (this.bytes[start] !== QUOTE || start >= this.end) throw new NotCanonical();
-      this.string();
-      const stop = this.at;
-      const special = this.special;
+      if (at >= end || bytes[at] !== QUOTE) throw new NotCanonical();
+      const stop = this.string(at);
+      const { special } = this;
       if (previousStart >= 0) {
-        const plain = !special && !previousSpecial;
-        const ascending = plain
-          ? this.ascends(previousStart, previousEnd, start, stop)
-          : this.text(previousStart, previousEnd) < this.text(start, stop);
+        const ascending =
+          special || previousSpecial
+            ? this.text(previousStart, previousEnd) < this.text(at, stop)
+            : this.ascends(previousStart, previousEnd, at, stop);
         if (!ascending) throw new NotCanonical();
       }
-      previousStart = start;
+      previousStart = at;
       previousEnd = stop;
       previousSpecial = special;
-      this.expect(COLON);
-      this.value(depth);
-      if (this.take(OBJECT_CLOSE)) return;
-      this.expect(COMMA);
+      if (stop >= end || bytes[stop] !== COLON) throw new NotCanonical();
+      at = this.value(stop + 1, depth);
+      const next = at < end ? bytes[at] : 0;
+      at++;
+      if (next === OBJECT_CLOSE) return at;
+      if (next !== COMMA) throw new NotCanonical();
     }
   }
 
-  array(depth: number): void {
+  array(start: number, depth: number): number {
     if (depth < 0) throw new NotCanonical();
-    this.at++;
-    if (this.take(ARRAY_CLOSE)) return;
+    const { bytes, end } = this;
+    let at = start + 1;
+    if (at < end && bytes[at] === ARRAY_CLOSE) return at + 1;
     for (;;) {
-      this.value(depth);
-      if (this.take(ARRAY_CLOSE)) return;
-      this.expect(COMMA);
+      at = this.value(at, depth);
+      const next = at < end ? bytes[at] : 0;
+      at++;
+      if (next === ARRAY_CLOSE) return at;
+      if (next !== COMMA) throw new NotCanonical();
     }
   }
 
@@ -128,21 +134,28 @@ class Scanner {
     }
   }
 
-  string(): void {
+  string(start: number): number {
     const { bytes, end } = this;
-    let at = this.at + 1;
+    let at = start + 1;
     this.special = false;
-    for (; at < end; at++) {
+    for (;;) {
+      at = this.nextSpecial(at);
+      if (at >= end) throw new NotCanonical();
       const byte = bytes[at]!;
-      // One comparison for both ends of ASCII without controls.
-      if (byte !== QUOTE && byte !== BACKSLASH && (byte - 0x20) >>> 0 < 0x60) continue;
-      if (byte === QUOTE) {
-        this.at = at + 1;
-        return;
-      }
-      at = this.unusual(byte, at);
+      if (byte === QUOTE) return at + 1;
+      at = this.unusual(byte, at) + 1;
     }
-    throw new NotCanonical();
+  }
+
+  /** The place of the next special byte, `at` or later; there is one behind the end. */
+  nextSpecial(at: number): number {
+    const { map } = this;
+    let place = at >> 5;
+    let word = map[place]! >>> (at & 31);
+    if (word !== 0) return at + firstBit(word);
+    do word = map[++place]!;
+    while (word === 0);
+    return place * 32 + firstBit(word);
   }
 
   /** Returns the position of the last byte of what is no plain character. */
@@ -165,48 +178,33 @@ class Scanner {
     return at + 4;
   }
 
-  number(): void {
+  number(start: number): number {
     const { bytes, end } = this;
-    const start = this.at;
     let at = start;
-    let value = 0;
-    while (at < end && bytes[at]! >= 0x30 && bytes[at]! <= 0x39) {
-      value = value * 10 + bytes[at++]! - 0x30;
-    }
+    while (at < end && bytes[at]! >= 0x30 && bytes[at]! <= 0x39) at++;
     const digits = at - start;
     const next = at < end ? bytes[at]! : 0;
     const whole = next !== 0x2e && next !== 0x65 && next !== 0x45 && digits > 0 && digits < 16;
-    if (whole && (bytes[start] !== 0x30 || digits === 1)) {
-      this.at = at;
-      return;
-    }
+    if (whole && (bytes[start] !== 0x30 || digits === 1)) return at;
     while (at < end && isNumberByte(bytes[at]!)) at++;
     const text = Buffer.from(bytes.subarray(start, at)).toString("latin1");
     if (!Number.isFinite(Number(text)) || String(Number(text)) !== text) throw new NotCanonical();
-    this.at = at;
+    return at;
   }
 
-  literal(): void {
+  literal(start: number): number {
     for (const literal of LITERALS) {
       let length = 0;
-      while (length < literal.length && this.bytes[this.at + length] === literal[length]) length++;
-      if (length === literal.length && this.at + length <= this.end) {
-        this.at += length;
-        return;
-      }
+      while (length < literal.length && this.bytes[start + length] === literal[length]) length++;
+      const isWhole = length === literal.length && start + length <= this.end;
+      if (isWhole) return start + length;
     }
     throw new NotCanonical();
   }
+}
 
-  take(byte: number): boolean {
-    if (this.at >= this.end || this.bytes[this.at] !== byte) return false;
-    this.at++;
-    return true;
-  }
-
-  expect(byte: number): void {
-    if (!this.take(byte)) throw new NotCanonical();
-  }
+function firstBit(word: number): number {
+  return 31 - Math.clz32(word & -word);
 }
 
 /** A digit, `+`, `-`, `.`, `e` or `E`. */

@@ -52,10 +52,27 @@ async function segmentsOf(directory: string): Promise<SegmentSource[]> {
   }));
 }
 
+/** Two buffers in turns: the next chunk is read while one is looked at. */
 async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
   const file = await openPlain(path);
   if (file === undefined) return;
-  yield* file.createReadStream({ highWaterMark: verifyChunkBytes });
+  let [present, other] = [
+    Buffer.allocUnsafe(verifyChunkBytes),
+    Buffer.allocUnsafe(verifyChunkBytes),
+  ];
+  let reading = file.read(present, 0, verifyChunkBytes);
+  try {
+    for (;;) {
+      const { bytesRead } = await reading;
+      if (bytesRead === 0) return;
+      reading = file.read(other, 0, verifyChunkBytes);
+      yield present.subarray(0, bytesRead);
+      [present, other] = [other, present];
+    }
+  } finally {
+    await reading.catch(() => undefined);
+    await file.close();
+  }
 }
 
 async function namesIn(directory: string): Promise<string[]> {

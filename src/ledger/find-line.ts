@@ -8,7 +8,7 @@ import { lineBytesMax, lineSearchBytes } from "../limits.ts";
 import type { Files } from "./files.ts";
 import { FormatError } from "./format-error.ts";
 import { LedgerError } from "./ledger-error.ts";
-import { scanLine } from "./line.ts";
+import { scanLine, type ScannedLine } from "./line.ts";
 import { parseSegmentName, segmentName } from "./segment-name.ts";
 
 export interface FoundLine {
@@ -147,12 +147,79 @@ function linesOf(bytes: Buffer, beginsWithLine: boolean): LineBounds[] {
   return lines;
 }
 
-function indexOf(bytes: Buffer, { start, end }: LineBounds): number | undefined {
+function indexOf(bytes: Buffer, bounds: LineBounds): number | undefined {
+  return scanIfLine(bytes, bounds)?.index;
+}
+
+function scanIfLine(bytes: Buffer, { start, end }: LineBounds): ScannedLine | undefined {
   try {
-    return scanLine(bytes, start, end).index;
+    return scanLine(bytes, start, end);
   } catch (error) {
     if (error instanceof FormatError) return undefined;
     throw error;
+  }
+}
+
+/** True for lines before some place of the log; once false it stays so along the log. */
+export type IsBefore = (line: ScannedLine) => boolean;
+
+/** A place between two lines of a segment. What is no line may lie between the two. */
+export interface Boundary {
+  /** Where the last line before it ends, 0 without one. */
+  readonly low: number;
+  /** Where the first line after it begins; undefined where all lines are before. */
+  readonly high: number | undefined;
+}
+
+/** Reads a few blocks, whatever the file's size. */
+export async function findBoundary(
+  files: Files,
+  path: string,
+  isBefore: IsBefore,
+): Promise<Boundary> {
+  let low = 0;
+  let high: number | undefined;
+  let end = await files.size(path);
+  let blockBytes = lineSearchBytes;
+  while (low < end) {
+    const isLast = end - low <= blockBytes;
+    const offset = isLast ? low : Math.max(low, Math.floor((low + end - blockBytes) / 2));
+    const wanted = Math.min(blockBytes, end - offset);
+    const bytes = Buffer.from(await files.readRange(path, offset, wanted));
+    const { last, first } = lookAround(bytes, linesOf(bytes, offset === low), isBefore);
+    if (last !== undefined) low = offset + last.end + 1;
+    if (first !== undefined) high = end = offset + first.start;
+    if (isLast || (last !== undefined && first !== undefined)) break;
+    if (last !== undefined || first !== undefined) continue;
+    if (blockBytes > 2 * lineBytesMax) break;
+    blockBytes *= 2;
+  }
+  return { low, high };
+}
+
+/** The last line before and the first one after the boundary. */
+function lookAround(
+  bytes: Buffer,
+  lines: readonly LineBounds[],
+  isBefore: IsBefore,
+): { last?: LineBounds; first?: LineBounds } {
+  let last: LineBounds | undefined;
+  for (const line of lines) {
+    const scanned = scanIfLine(bytes, line);
+    if (scanned === undefined) continue;
+    if (!isBefore(scanned)) return { ...(last && { last }), first: line };
+    last = line;
+  }
+  return last === undefined ? {} : { last };
+}
+
+/** The first line of a file; undefined where there is none, or none that is whole. */
+export async function readFirstLine(files: Files, path: string): Promise<ScannedLine | undefined> {
+  for (let byteCount = lineSearchBytes; ; byteCount *= 2) {
+    const bytes = Buffer.from(await files.readRange(path, 0, byteCount));
+    const end = bytes.indexOf(LINE_FEED);
+    if (end >= 0) return scanLine(bytes, 0, end);
+    if (bytes.length < byteCount || byteCount > lineBytesMax) return undefined;
   }
 }
 

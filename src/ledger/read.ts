@@ -4,11 +4,11 @@
  */
 import { join } from "node:path";
 
-import { LineFinder } from "./find-line.ts";
+import { findBoundary, LineFinder, readFirstLine } from "./find-line.ts";
 import { FormatError } from "./format-error.ts";
 import { nodeFiles, type Files } from "./files.ts";
 import { LedgerError } from "./ledger-error.ts";
-import { parseLine, scanLine, type ParsedLine } from "./line.ts";
+import { parseLine, type ParsedLine, type ScannedLine } from "./line.ts";
 import { readLineChunks } from "./segment-lines.ts";
 import { parseSegmentName, segmentName } from "./segment-name.ts";
 
@@ -46,11 +46,23 @@ export async function* readRecords(
     if (at < skipped) continue;
     if (range.to !== undefined && first >= range.to) return;
     const isNewest = at === segments.length - 1;
-    for await (const record of readSegment(directory, { files, first, isNewest })) {
-      if (isAfter(record, range)) return;
-      if (!isBefore(record, range)) yield record;
-    }
+    const path = join(directory, "segments", segmentName(first));
+    const start = await startIn(files, path, range);
+    const end = await endIn(files, path, range);
+    yield* readSegment(directory, { files, first, isNewest, start, end });
+    if (end !== undefined) return;
   }
+}
+
+/** What is no line at a boundary is read, so that it is named. */
+async function startIn(files: Files, path: string, range: ReadRange): Promise<number> {
+  if (range.from === undefined && range.fromTime === undefined) return 0;
+  return (await findBoundary(files, path, (line) => isBefore(line, range))).low;
+}
+
+async function endIn(files: Files, path: string, range: ReadRange): Promise<number | undefined> {
+  if (range.to === undefined && range.toTime === undefined) return undefined;
+  return (await findBoundary(files, path, (line) => !isAfter(line, range))).high;
 }
 
 /** The record at an index; undefined where the log does not have it. */
@@ -119,11 +131,9 @@ async function beginsAfter(directory: string, search: Search, first: number): Pr
   if (from !== undefined && first <= from) return false;
   if (fromTime === undefined) return from !== undefined;
   const path = join(directory, "segments", segmentName(first));
-  for await (const { bytes, ends } of readLineChunks(search.files, path, 0)) {
-    // Records of one time may begin in the segment before.
-    if (ends[0] !== undefined) return BigInt(scanLine(bytes, 0, ends[0] - 1).time) >= fromTime;
-  }
-  return true;
+  const line = await readFirstLine(search.files, path);
+  // Records of one time may begin in the segment before.
+  return line === undefined || BigInt(line.time) >= fromTime;
 }
 
 /** Records of one segment from a line's start on, as far as they are written. */
@@ -141,6 +151,8 @@ interface SegmentReading {
   readonly first: number;
   /** Where to begin: the start of a line; 0 if left out. */
   readonly start?: number;
+  /** Where to end: the start of another, or the end of the file. */
+  readonly end?: number | undefined;
   readonly isNewest: boolean;
   /** Only records with this id, as hexadecimal. */
   readonly id?: string;
@@ -153,7 +165,7 @@ async function* readSegment(
   const segment = segmentName(reading.first);
   const path = join(directory, "segments", segment);
   const wanted = reading.id === undefined ? undefined : Buffer.from(`"id":"${reading.id}"`);
-  for await (const chunk of readLineChunks(reading.files, path, reading.start ?? 0)) {
+  for await (const chunk of readLineChunks(reading.files, path, reading.start ?? 0, reading.end)) {
     let start = 0;
     for (const end of chunk.ends) {
       const line = chunk.bytes.subarray(start, end - 1);
@@ -189,12 +201,12 @@ function damaged(path: string, offset: number, detail: string): LedgerError {
   );
 }
 
-function isAfter({ head }: StoredRecord, { to, toTime }: ReadRange): boolean {
-  if (to !== undefined && head.index >= to) return true;
-  return toTime !== undefined && BigInt(head.time) >= toTime;
+function isAfter(line: ScannedLine, { to, toTime }: ReadRange): boolean {
+  if (to !== undefined && line.index >= to) return true;
+  return toTime !== undefined && BigInt(line.time) >= toTime;
 }
 
-function isBefore({ head }: StoredRecord, { from, fromTime }: ReadRange): boolean {
-  if (from !== undefined && head.index < from) return true;
-  return fromTime !== undefined && BigInt(head.time) < fromTime;
+function isBefore(line: ScannedLine, { from, fromTime }: ReadRange): boolean {
+  if (from !== undefined && line.index < from) return true;
+  return fromTime !== undefined && BigInt(line.time) < fromTime;
 }

@@ -5,7 +5,7 @@ export interface SegmentSource {
   readonly name: string;
   /** The index that the name gives to the first record; undefined for any other name. */
   readonly firstIndex: number | undefined;
-  /** The bytes in order, in chunks of any size. */
+  /** The bytes in order, in chunks of any size; each is valid until the next is asked for. */
   chunks(): AsyncIterable<Uint8Array>;
 }
 

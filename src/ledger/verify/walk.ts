@@ -139,7 +139,7 @@ export class Walk {
     const problem = this.#verifyRecord(view);
     if (problem !== undefined) this.#fail(view, problem.class, problem.detail);
     this.#previousGroup = problem === undefined ? scanned.group : undefined;
-    if (problem === undefined) this.#previousTime.read(scanned);
+    if (problem === undefined) this.#previousTime.take(this.#time);
     if (scanned.isAction) this.#counts.actions++;
     if (this.#leavesLeft < 0) return;
     this.tree.append(this.#hashes.entry, 1);
@@ -317,13 +317,22 @@ class LineTime {
 
   read({ bytes, timeAt, timeEnd }: ScannedLine): void {
     const middle = Math.max(timeAt, timeEnd - lowDigits);
-    this.#high = 0;
-    this.#low = 0;
-    for (let at = timeAt; at < middle; at++) this.#high = this.#high * 10 + bytes[at]! - ZERO;
-    for (let at = middle; at < timeEnd; at++) this.#low = this.#low * 10 + bytes[at]! - ZERO;
+    this.#high = numberOf(bytes, timeAt, middle);
+    this.#low = numberOf(bytes, middle, timeEnd);
+  }
+
+  take(other: LineTime): void {
+    this.#high = other.#high;
+    this.#low = other.#low;
   }
 
   isAfter(other: LineTime): boolean {
     return this.#high === other.#high ? this.#low > other.#low : this.#high > other.#high;
   }
+}
+
+function numberOf(bytes: Uint8Array, start: number, end: number): number {
+  let value = 0;
+  for (let at = start; at < end; at++) value = value * 10 + bytes[at]! - ZERO;
+  return value;
 }

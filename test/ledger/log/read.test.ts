@@ -4,10 +4,11 @@ import { expect, test } from "vitest";
 
 import { encodeHead, encodeLine } from "../../../src/ledger/chain.ts";
 import { TileFiles } from "../../../src/ledger/tile-files.ts";
-import { nodeFiles } from "../../../src/ledger/files.ts";
+import type { Clock } from "../../../src/ledger/clock.ts";
+import { nodeFiles, type Files } from "../../../src/ledger/files.ts";
 import { inclusionProof, leafHash, verifyInclusion } from "../../../src/ledger/merkle.ts";
 import { treeEntry } from "../../../src/ledger/chain.ts";
-import { findRecords, listSegments, readRecord } from "../../../src/ledger/read.ts";
+import { findRecords, listSegments, readRecord, readRecords } from "../../../src/ledger/read.ts";
 import { plainRoot } from "./plain-tree.ts";
 import { batch, idOf, open, recordsOnDisk, temporaryPlace, type TestPlace } from "./support.ts";
 
@@ -45,6 +46,81 @@ test("by index, by time, by id, whatever the segments are", async () => {
   const found = [];
   for await (const record of findRecords(place.directory, idOf("12"))) found.push(record);
   expect(indexes(found)).toEqual([13]);
+});
+
+/** Counts what is read of segments. */
+function countingFiles(): Files & { bytes: number } {
+  const counting = {
+    ...nodeFiles,
+    bytes: 0,
+    async readRange(path: string, position: number, byteCount: number): Promise<Uint8Array> {
+      const read = await nodeFiles.readRange(path, position, byteCount);
+      counting.bytes += read.length;
+      return read;
+    },
+  };
+  return counting;
+}
+
+test("a range of time or indexes is read without what lies around it", async () => {
+  const place = await temporaryPlace();
+  let nanoseconds = 1_790_000_000_000_000_000n;
+  const clock: Clock = {
+    wallUnixNano: () => nanoseconds,
+    monotonicNano: () => nanoseconds,
+  };
+  const ledger = await open(place, { clock, bounds: { segmentBytesMax: 8 * 1024 * 1024 } });
+  const text = "x".repeat(2000);
+  for (let group = 0; group < 40; group++) {
+    nanoseconds += 1_000_000_000n;
+    const names = Array.from({ length: 200 }, (_, at) => ({ name: `${group}.${at}`, text }));
+    await ledger.append(batch(place.keys, names));
+  }
+  await ledger.close();
+  const all = await recordsOnDisk(place.directory);
+  expect((await listSegments(place.directory)).length).toBeGreaterThan(2);
+  const groupBytes = all.slice(1, 201).reduce((sum, { lineBytes }) => sum + lineBytes + 1, 0);
+  // For each boundary: one line of some segments, some blocks of one.
+  const searchBytes = 2 * 16 * 65_536;
+  for (const group of [0, 7, 13, 26, 39]) {
+    const time = BigInt(all.at(1 + group * 200)!.head.time);
+    const inside = all.filter(({ head }) => BigInt(head.time) === time && head.kind === "action");
+    expect(inside).toHaveLength(200);
+    for (const range of [
+      { fromTime: time, toTime: time + 1n },
+      { from: inside[0]!.head.index, to: inside.at(-1)!.head.index + 1 },
+    ]) {
+      const files = countingFiles();
+      const found = await Array.fromAsync(readRecords(place.directory, range, files));
+      const actions = found.filter(({ head }) => head.kind === "action");
+      expect(indexes(actions)).toEqual(indexes(inside));
+      expect(files.bytes).toBeLessThan(groupBytes + searchBytes);
+    }
+  }
+  const none = countingFiles();
+  const later = { fromTime: nanoseconds + 1_000_000_000n };
+  expect(await Array.fromAsync(readRecords(place.directory, later, none))).toEqual([]);
+  expect(none.bytes).toBeLessThan(searchBytes);
+});
+
+test("what is no line is named where it lies in the range or at its edge, and nowhere else", async () => {
+  const place = await filled();
+  const all = await recordsOnDisk(place.directory);
+  const damaged = all[12]!;
+  const path = join(place.directory, "segments", damaged.segment);
+  await chmod(path, 0o600);
+  const bytes = await nodeFiles.read(path);
+  bytes[damaged.offset + 3] = 0x20;
+  await writeFile(path, bytes);
+  for (const range of [
+    { from: 11, to: 13 },
+    { from: 12, to: 13 },
+    { from: 13, to: 14 },
+  ]) {
+    await expect(recordsOnDisk(place.directory, range)).rejects.toMatchObject({ code: "damaged" });
+  }
+  expect(indexes(await recordsOnDisk(place.directory, { from: 14, to: 16 }))).toEqual([14, 15]);
+  expect(indexes(await recordsOnDisk(place.directory, { from: 9, to: 11 }))).toEqual([9, 10]);
 });
 
 test("keeps the bytes: what was read encodes to the line that is there", async () => {
