@@ -67,10 +67,22 @@ export function isAddressKey(key: string): boolean {
   return addressKeys.has(key) || key.endsWith("version") || key.endsWith(".ver");
 }
 
+/** Spellings of keys that came before: there are few, in every span anew. */
+const spellings = new Map<string, string>();
+const spellingsMax = 1024;
+const spellingCharsMax = 128;
+
 /** One spelling for `clientSecret`, `client-secret` and `client.secret`: `client_secret`. */
 export function normalizeKey(key: string): string {
-  return key
+  const known = spellings.get(key);
+  if (known !== undefined) return known;
+  const normalized = key
     .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
     .replace(/[^A-Za-z0-9]+/g, "_")
     .toLowerCase();
+  if (key.length <= spellingCharsMax) {
+    if (spellings.size >= spellingsMax) spellings.clear();
+    spellings.set(key, normalized);
+  }
+  return normalized;
 }

@@ -8,9 +8,10 @@ import {
   unexaminedClass,
   type Actions,
 } from "./actions.ts";
-import { EVERYTHING } from "./candidates.ts";
+import { Candidates, RULE } from "./candidates.ts";
 import { blank, findHits, type Detector, type Place } from "./detector.ts";
 import type { RedactionPolicy } from "./policy.ts";
+import { scan } from "./scan.ts";
 import { viewOf } from "./view.ts";
 
 /** What a value's surroundings say about it. */
@@ -74,9 +75,9 @@ const roundsMax = 4;
  * neighbour to be seen that touched the value, so the result is looked at again.
  */
 export function redactPlain(text: string, scene: Scene): Change[] {
-  let changes = changesOnce(text, scene);
+  let changes = changesOnce(text, scene, scene.bits);
   for (let round = 1; changes.length > 0; round++) {
-    const after = changesOnce(replaced(text, changes), { ...scene, bits: EVERYTHING });
+    const after = changesOnce(replaced(text, changes), scene, undefined);
     const more = beyond(after, changes);
     if (more.length === 0) break;
     if (round === roundsMax) return [maskWhole(text, scene)];
@@ -105,11 +106,12 @@ export function maskWhole(
   };
 }
 
-function changesOnce(text: string, scene: Scene): Change[] {
-  const hits = hitsIn(text, scene, scene.bits);
+/** @param bits the candidate bits of the text where they are known */
+function changesOnce(text: string, scene: Scene, bits: number | undefined): Change[] {
+  const hits = hitsIn(text, scene, bits);
   const view = viewOf(text);
   if (view !== undefined) {
-    for (const hit of hitsIn(view.text, scene, EVERYTHING)) {
+    for (const hit of hitsIn(view.text, scene, undefined)) {
       const start = view.starts[hit.start]!;
       hits.push({ ...hit, start, end: view.ends[hit.end - 1]! });
     }
@@ -174,26 +176,41 @@ function combined(changes: readonly Change[], more: readonly Change[]): Change[]
   return [...result, ...changes.slice(at)];
 }
 
-function hitsIn(text: string, scene: Scene, bits: number): RawHit[] {
+function hitsIn(text: string, scene: Scene, known: number | undefined): RawHit[] {
   const hits: RawHit[] = [];
   const shown = blanked(text, scene.policy);
-  scene.policy.detectors.forEach((detector, rank) => {
-    if ((detector.trigger & bits) === 0) return;
-    if (scene.address && detector.isAddress === true) return;
+  const bits = known ?? bitsIn(shown) | scene.keyBits | scene.everyBits | RULE;
+  const { detectors } = scene.policy;
+  for (let rank = 0; rank < detectors.length; rank++) {
+    const detector = detectors[rank]!;
+    if ((detector.trigger & bits) === 0) continue;
+    if (scene.address && detector.isAddress === true) continue;
     for (const { start, end } of findHits(detector, shown, scene.place)) {
       hits.push({ start, end, value: text.slice(start, end), detector, rank });
     }
-  });
+  }
   return hits;
+}
+
+/** What the scan says about a text that was not part of the request. */
+function bitsIn(text: string): number {
+  const found = new Candidates();
+  scan(Buffer.from(text, "latin1"), found);
+  return found.between(0, text.length);
 }
 
 /** Masks and tokens say nothing to detectors: `[REDACTED:date_of_birth]` is no context word. */
 function blanked(text: string, { shield: masks }: RedactionPolicy): string {
+  if (!mayHoldMask(text)) return text;
   return text.replace(masks, (one) => blank.repeat(one.length));
 }
 
+const mayHoldMask = (text: string): boolean =>
+  text.includes("[REDACTED") || text.includes("tok_") || text.includes("hash_");
+
 /** Hits within masks and tokens are none; those that reach into one end where it begins. */
 function shield(hits: readonly RawHit[], text: string, policy: RedactionPolicy): RawHit[] {
+  if (!mayHoldMask(text)) return [...hits];
   const shields = [...text.matchAll(policy.shield)].map((match) => ({
     start: match.index,
     end: match.index + match[0].length,

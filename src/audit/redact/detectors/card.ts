@@ -1,5 +1,6 @@
 import { mask } from "../actions.ts";
 import { HIDDEN, NUMBERS } from "../candidates.ts";
+import { isLetter } from "../ascii.ts";
 import type { Detector, Hit, Place } from "../detector.ts";
 import { isLuhn } from "./checksums.ts";
 
@@ -48,6 +49,13 @@ const groupings: ReadonlySet<string> = new Set([
   "4,12",
   "4,4,8",
 ]);
+/** What each of them begins with: other groups are not followed any further. */
+const groupingBegins: ReadonlySet<string> = new Set(
+  [...groupings].flatMap((grouping) => {
+    const sizes = grouping.split(",");
+    return sizes.map((_, at) => sizes.slice(0, at + 1).join());
+  }),
+);
 
 const digitsMax = 19;
 const digitsMin = 13;
@@ -87,7 +95,8 @@ const NOT_A_NUMBER_KEY =
 function digitGroups(text: string): Group[] {
   const groups: Group[] = [];
   for (let at = 0; at < text.length; at++) {
-    if (!isDigit(text, at)) continue;
+    const code = text.charCodeAt(at);
+    if (code < 0x30 || code > 0x39) continue;
     const start = at;
     while (isDigit(text, at)) at++;
     groups.push({ start, end: at });
@@ -101,22 +110,24 @@ const isDigit = (text: string, at: number): boolean => {
 };
 
 function touchesWord(text: string, at: number): boolean {
-  return at >= 0 && at < text.length && /[A-Za-z]/.test(text[at]!);
+  return isLetter(text.charCodeAt(at));
 }
 
 function longestCard(text: string, groups: readonly Group[], first: number): Hit | undefined {
   const { start } = groups[first]!;
   let best: Hit | undefined;
   let digits = "";
-  const sizes: number[] = [];
+  let sizes = "";
   for (let at = first; at < groups.length; at++) {
     const group = groups[at]!;
     if (at > first && !sameSeparator(text, groups, first, at)) break;
     digits += text.slice(group.start, Math.min(group.end, group.start + digitsMax + 1));
     if (digits.length > digitsMax) break;
-    sizes.push(group.end - group.start);
+    const size = group.end - group.start;
+    sizes = at === first ? `${size}` : `${sizes},${size}`;
+    if (at > first && !groupingBegins.has(sizes)) break;
     if (digits.length < digitsMin || touchesWord(text, group.end)) continue;
-    const written = sizes.length === 1 || groupings.has(sizes.join());
+    const written = at === first || groupings.has(sizes);
     if (written && !isDecimal(text, start, group.end) && isNetwork(digits) && isLuhn(digits)) {
       best = { start, end: group.end };
     }

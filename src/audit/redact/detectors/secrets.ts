@@ -39,9 +39,9 @@ function findSecrets(text: string, place: Place): Hit[] {
     if (strength !== "password" && HARMLESS_BEFORE.test(before)) continue;
     const assigned = quotes !== "" || match[0].includes("=");
     // The next word may stand inside this value, so what is no secret must not be read to its end.
-    const judgedEnd = valueEnd(text.slice(0, start + judgedChars), start, quotes);
+    const judgedEnd = valueEnd(text, start, quotes, start + judgedChars);
     if (!isSecret(text.slice(start, judgedEnd), strength, assigned)) continue;
-    const end = valueEnd(text, start, quotes);
+    const end = valueEnd(text, start, quotes, text.length);
     hits.push({ start, end });
     LEAD.lastIndex = end;
   }
@@ -55,20 +55,24 @@ const judgedChars = 256;
  * To the closing quote, or to white space and what separates one value from the next; to a mask, so
  * that what was redacted is not redacted again.
  */
-function valueEnd(text: string, start: number, quotes: string): number {
+function valueEnd(text: string, start: number, quotes: string, farthest: number): number {
   const quote = /["'`]/.exec(quotes)?.[0];
+  const stop = Math.min(text.length, farthest);
   let end = start;
   if (quote === undefined) {
-    while (end < text.length && !UNQUOTED_END.test(text[end]!) && text[end] !== blank) end++;
+    while (end < stop && UNQUOTED_END[text.charCodeAt(end)] !== 1) end++;
     return end;
   }
-  while (end < text.length && text[end] !== quote && text[end] !== "\n" && text[end] !== blank)
-    end++;
+  while (end < stop && text[end] !== quote && text[end] !== "\n" && text[end] !== blank) end++;
   while (end > start && text[end - 1] === "\\") end--;
   return end;
 }
 
-const UNQUOTED_END = /[\s"'`,;&<>()[\]{}|]/;
+const UNQUOTED_END = new Uint8Array(256);
+for (let code = 0; code < 256; code++) {
+  const character = String.fromCharCode(code);
+  if (character === blank || /[\s"'`,;&<>()[\]{}|]/.test(character)) UNQUOTED_END[code] = 1;
+}
 
 function isSecretKey(key: string, value: string): boolean {
   if (AUTHORIZATION_KEY.test(key)) return value.length >= 4 && !isPlaceholder(value);
