@@ -30,45 +30,130 @@ export interface Edit {
  */
 export function splice(bytes: Uint8Array, edits: readonly Edit[]): Uint8Array {
   if (edits.length === 0) return bytes;
-  const all = [...edits, ...lengthEdits(edits)];
-  // An insertion at the end of a message comes before the tag of the next field: a stable sort by
-  // position does that, because length edits are never empty.
-  all.sort((left, right) => left.start - right.start || left.stop - right.stop);
-  let size = bytes.length;
-  for (const edit of all) size += edit.replacement.length - (edit.stop - edit.start);
-  const result = new Uint8Array(size);
-  let from = 0;
-  let to = 0;
-  for (const edit of all) {
-    if (edit.start < from) throw new RangeError(`overlapping edits at byte ${edit.start}`);
-    result.set(bytes.subarray(from, edit.start), to);
-    to += edit.start - from;
-    result.set(edit.replacement, to);
-    to += edit.replacement.length;
-    from = edit.stop;
+  const ordered = inOrder(edits);
+  const grown = new GrownFields(ordered);
+  const result = new Splicing(bytes, bytes.length + grown.bytesMore);
+  let next = 0;
+  for (const { start, stop, replacement } of ordered) {
+    for (; next < grown.fields.length && grown.fields[next]!.lengthStart < start; next++) {
+      result.putLength(grown.fields[next]!, grown.lengths[next]!);
+    }
+    result.put(start, stop, replacement);
   }
-  result.set(bytes.subarray(from), to);
-  return result;
+  return result.finished();
 }
 
-/** The new length varints of every field around the edits, innermost first. */
-function lengthEdits(edits: readonly Edit[]): Edit[] {
-  const growth = new Map<Enclosure, number>();
-  const add = (field: Enclosure | null, bytesMore: number): void => {
-    if (field !== null) growth.set(field, (growth.get(field) ?? 0) + bytesMore);
-  };
-  for (const { within, replacement, start, stop } of edits) {
-    for (let field = within; field !== null; field = field.parent) add(field, 0);
-    add(within, replacement.length - (stop - start));
+/** An insertion at the end of a message comes before what replaces the next field. */
+function inOrder(edits: readonly Edit[]): readonly Edit[] {
+  const sorted = edits.every((edit, at) => at === 0 || before(edits[at - 1]!, edit) <= 0);
+  return sorted ? edits : edits.toSorted(before);
+}
+
+const before = (left: Edit, right: Edit): number =>
+  left.start - right.start || left.stop - right.stop;
+
+/** The fields around edits, in the order of their bytes: those around others come before them. */
+class GrownFields {
+  readonly fields: Enclosure[] = [];
+  /** The new length of each. */
+  readonly lengths: number[] = [];
+  /** What the result is larger than the input. */
+  bytesMore = 0;
+  readonly #growths: number[] = [];
+  /** The number of the field around each, -1 for none. */
+  readonly #parents: number[] = [];
+  /** Numbers of the fields around the last edit, outermost first. */
+  readonly #around: number[] = [];
+
+  constructor(edits: readonly Edit[]) {
+    let last: Enclosure | null = null;
+    for (const { start, stop, replacement, within } of edits) {
+      const growth = replacement.length - (stop - start);
+      this.bytesMore += growth;
+      if (within === null) continue;
+      if (within !== last) this.#enter(within);
+      last = within;
+      this.#growths[this.#around.at(-1)!]! += growth;
+    }
+    this.#settle();
   }
-  // A field inside another begins later, so this order settles the inner lengths first.
-  const fields = [...growth.keys()].toSorted((a, b) => b.lengthStart - a.lengthStart);
-  return fields.map((field) => {
-    const length = field.stop - field.start + growth.get(field)!;
-    const replacement = new Uint8Array(varintSize(length));
-    writeVarint(replacement, 0, length);
-    const prefixBytes = field.start - field.lengthStart;
-    add(field.parent, growth.get(field)! + replacement.length - prefixBytes);
-    return { start: field.lengthStart, stop: field.start, replacement, within: field.parent };
-  });
+
+  /** Numbers the fields around `within` and itself, as far as the last edit was not in them. */
+  #enter(within: Enclosure): void {
+    const path: Enclosure[] = [];
+    for (let field: Enclosure | null = within; field !== null; field = field.parent) {
+      path.push(field);
+    }
+    path.reverse();
+    const around = this.#around;
+    let depth = 0;
+    while (depth < around.length && this.fields[around[depth]!] === path[depth]) depth++;
+    around.length = depth;
+    for (; depth < path.length; depth++) {
+      this.#parents.push(depth === 0 ? -1 : around[depth - 1]!);
+      around.push(this.fields.length);
+      this.fields.push(path[depth]!);
+      this.#growths.push(0);
+    }
+  }
+
+  /** A length that takes more bytes makes the field around it longer: innermost first. */
+  #settle(): void {
+    for (let number = this.fields.length - 1; number >= 0; number--) {
+      const { lengthStart, start, stop } = this.fields[number]!;
+      const growth = this.#growths[number]!;
+      const length = stop - start + growth;
+      const prefixMore = varintSize(length) - (start - lengthStart);
+      this.lengths[number] = length;
+      this.bytesMore += prefixMore;
+      const parent = this.#parents[number]!;
+      if (parent >= 0) this.#growths[parent]! += growth + prefixMore;
+    }
+  }
+}
+
+/** A call costs more than a short loop. */
+const loopBytesMax = 48;
+
+/** The result, written front to back. */
+class Splicing {
+  readonly #bytes: Uint8Array;
+  readonly #result: Uint8Array;
+  #from = 0;
+  #to = 0;
+
+  constructor(bytes: Uint8Array, size: number) {
+    this.#bytes = bytes;
+    this.#result = new Uint8Array(size);
+  }
+
+  put(start: number, stop: number, replacement: Uint8Array): void {
+    this.#keepUpTo(start, stop);
+    this.#write(replacement, 0, replacement.length);
+  }
+
+  putLength({ lengthStart, start }: Enclosure, length: number): void {
+    this.#keepUpTo(lengthStart, start);
+    this.#to = writeVarint(this.#result, this.#to, length);
+  }
+
+  finished(): Uint8Array {
+    this.#keepUpTo(this.#bytes.length, this.#bytes.length);
+    return this.#result;
+  }
+
+  #keepUpTo(start: number, stop: number): void {
+    if (start < this.#from) throw new RangeError(`overlapping edits at byte ${start}`);
+    this.#write(this.#bytes, this.#from, start);
+    this.#from = stop;
+  }
+
+  #write(source: Uint8Array, start: number, stop: number): void {
+    const count = stop - start;
+    const result = this.#result;
+    const to = this.#to;
+    if (count > loopBytesMax) result.set(source.subarray(start, stop), to);
+    else for (let at = 0; at < count; at++) result[to + at] = source[start + at]!;
+    this.#to = to + count;
+  }
 }

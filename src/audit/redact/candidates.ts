@@ -37,33 +37,35 @@ export const FROM_KEY: number = SECRET_WORD | PERSON_WORD | RULE;
 /** Each candidate is one number, so that they sort as numbers do: offset, then `bitsWidth` bits. */
 const bitsWidth = 2 ** 13;
 
+/** What a scan tells what it found. */
+export interface Finder {
+  add(offset: number, bits: number): void;
+}
+
 /** Candidates of one text or request, found once and then asked for by range. */
-export class Candidates {
-  private entries = new Float64Array(64);
-  private size = 0;
+export class Candidates implements Finder {
+  private entries: number[] = [];
   private sorted = true;
   /** Where the last question began: the next one mostly begins there or soon behind. */
   private cursor = 0;
 
   get count(): number {
-    return this.size;
+    return this.entries.length;
   }
 
   add(offset: number, bits: number): void {
-    const { size } = this;
-    if (size === this.entries.length) this.grow();
+    const { entries } = this;
     const entry = offset * bitsWidth + bits;
-    if (size > 0 && this.entries[size - 1]! > entry) this.sorted = false;
-    this.entries[size] = entry;
-    this.size = size + 1;
+    if (entries.length > 0 && entries[entries.length - 1]! > entry) this.sorted = false;
+    entries.push(entry);
   }
 
   /** All bits of candidates in `[start, stop)`. */
   between(start: number, stop: number): number {
-    const { entries, size } = this;
     const end = stop * bitsWidth;
     let found = 0;
-    for (let at = this.firstFrom(start); at < size && entries[at]! < end; at++) {
+    let at = this.firstFrom(start);
+    for (const { entries } = this; at < entries.length && entries[at]! < end; at++) {
       found |= entries[at]! % bitsWidth;
     }
     return found;
@@ -71,18 +73,13 @@ export class Candidates {
 
   any(start: number, stop: number): boolean {
     const at = this.firstFrom(start);
-    return at < this.size && this.entries[at]! < stop * bitsWidth;
-  }
-
-  /** The offset of the first candidate from `start` on; Infinity where there is none. */
-  nextFrom(start: number): number {
-    const at = this.firstFrom(start);
-    return at < this.size ? Math.floor(this.entries[at]! / bitsWidth) : Infinity;
+    return at < this.entries.length && this.entries[at]! < stop * bitsWidth;
   }
 
   private firstFrom(start: number): number {
     if (!this.sorted) this.sort();
-    const { entries, size, cursor } = this;
+    const { entries, cursor } = this;
+    const size = entries.length;
     const first = start * bitsWidth;
     if (cursor === 0 || entries[cursor - 1]! < first) {
       if (cursor === size || entries[cursor]! >= first) return cursor;
@@ -98,14 +95,8 @@ export class Candidates {
     return low;
   }
 
-  private grow(): void {
-    const { entries } = this;
-    this.entries = new Float64Array(2 * entries.length);
-    this.entries.set(entries);
-  }
-
   private sort(): void {
-    this.entries.subarray(0, this.size).sort();
+    this.entries = Array.from(Float64Array.from(this.entries).sort());
     this.sorted = true;
     this.cursor = 0;
   }

@@ -1,6 +1,6 @@
 /** Numbers in the bytes of a request: which of the digits may belong to a person, and which to an id. */
 import * as bit from "./candidates.ts";
-import type { Candidates } from "./candidates.ts";
+import type { Finder } from "./candidates.ts";
 import { isDigit, isHex, isLetter } from "./ascii.ts";
 import { isKeyEnd } from "./look.ts";
 
@@ -34,7 +34,7 @@ interface Stretch {
  * Adds all numbers in the stretch of digits and separators around `at` to `found`. What is text and
  * what are tags and lengths is not known here. @returns its end.
  */
-export function scanNumbers(bytes: Uint8Array, { start, at }: Stretch, found: Candidates): number {
+export function scanNumbers(bytes: Uint8Array, { start, at }: Stretch, found: Finder): number {
   let from = at;
   while (from > start && isNumeric(bytes[from - 1]!)) from--;
   let to = at;

@@ -2,7 +2,7 @@
  * The one pass over every byte of a request. It knows nothing of protobuf, so the bytes around a
  * value may be tags and lengths that look like text: every test here errs towards a candidate.
  */
-import type { Candidates } from "./candidates.ts";
+import type { Finder } from "./candidates.ts";
 import { look } from "./look.ts";
 import { numericBytes, scanNumbers } from "./numbers.ts";
 import { runBytesMin, Sieve, type Triple, wordsPerHit } from "./sieve.ts";
@@ -42,7 +42,7 @@ function bytesFrom(first: number, last: number): string {
 const sieve = new Sieve(triples, numericBytes);
 
 /** Adds the candidates of `bytes` to `found`. */
-export function scan(bytes: Uint8Array, found: Candidates): void {
+export function scan(bytes: Uint8Array, found: Finder): void {
   // Numbers up to here are done.
   let done = 0;
   sieve.pass(bytes, (hits, base) => {
