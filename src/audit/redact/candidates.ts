@@ -37,6 +37,8 @@ export const FROM_KEY: number = SECRET_WORD | PERSON_WORD | RULE;
 /** Each candidate is one number, so that they sort as numbers do: offset, then `bitsWidth` bits. */
 const bitsWidth = 2 ** 13;
 
+const lateEntriesMax = 8;
+
 /** What a scan tells what it found. */
 export interface Finder {
   add(offset: number, bits: number): void;
@@ -56,8 +58,13 @@ export class Candidates implements Finder {
   add(offset: number, bits: number): void {
     const { entries } = this;
     const entry = offset * bitsWidth + bits;
-    if (entries.length > 0 && entries[entries.length - 1]! > entry) this.sorted = false;
+    let at = entries.length;
     entries.push(entry);
+    // Most that come late come a little late: a number is found to its end before what is in it.
+    const lateMost = Math.max(0, at - lateEntriesMax);
+    for (; at > lateMost && entries[at - 1]! > entry; at--) entries[at] = entries[at - 1]!;
+    entries[at] = entry;
+    if (at > 0 && entries[at - 1]! > entry) this.sorted = false;
   }
 
   /** All bits of candidates in `[start, stop)`. */
@@ -96,7 +103,7 @@ export class Candidates implements Finder {
   }
 
   private sort(): void {
-    this.entries = Array.from(Float64Array.from(this.entries).sort());
+    this.entries = [...Float64Array.from(this.entries).toSorted()];
     this.sorted = true;
     this.cursor = 0;
   }

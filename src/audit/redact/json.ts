@@ -207,6 +207,7 @@ function settle(visit: Visit, node: JsonNode, parent: JsonNode | undefined, chan
 
 /** The changes with the removals, in order; changes of what is removed are gone. */
 function withRemovals({ changes, removed }: Visit): Change[] {
+  if (removed.size === 0 && inOrder(changes)) return changes;
   const removals: Change[] = [];
   for (const [container, children] of removed) {
     let kept = false;
@@ -224,6 +225,11 @@ function withRemovals({ changes, removed }: Visit): Change[] {
     if (text === "") covered = end;
     return true;
   });
+}
+
+/** Whether they are apart from each other as well. */
+function inOrder(changes: readonly Change[]): boolean {
+  return changes.every((change, at) => at === 0 || changes[at - 1]!.end <= change.start);
 }
 
 /** With the comma before the element where one is kept before it, else with the comma after. */
