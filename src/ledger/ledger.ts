@@ -59,6 +59,8 @@ export interface LedgerStatus {
   readonly checkpointSize: number;
   readonly queuedRequests: number;
   readonly queuedBytes: number;
+  /** Digest of the policy that the newest `policy_changed` states; null before the first. */
+  readonly policyDigest: string | null;
   /** The segment that is being written, and its bytes. */
   readonly segmentFirst: number;
   readonly segmentBytes: number;
@@ -356,6 +358,7 @@ class FileLedger implements Ledger {
       reason,
       size: this.size,
       boot: counters.boot,
+      policyDigest: counters.policy,
       chainCount: chains.count,
       windowCount: window.count,
       checkpointSize: this.latestCheckpoint?.size ?? 0,

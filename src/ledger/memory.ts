@@ -40,6 +40,8 @@ export interface LogCounters {
   epoch: number;
   /** Raw public key, as hexadecimal, of the log key that signs checkpoints. */
   logKey: string;
+  /** Digest of the policy that the newest `policy_changed` states; null before the first. */
+  policy: string | null;
   /** How the log ends: an orderly end is `closed` and the seal after it. */
   ending: "open" | "closed" | "closed_and_sealed";
 }
@@ -57,6 +59,7 @@ export function newCounters(epoch: number, descriptor: Descriptor): LogCounters 
     tip: null,
     epoch,
     logKey: toHex(descriptor.firstLogKey),
+    policy: null,
     ending: "open",
   };
 }
@@ -83,6 +86,7 @@ export function countControl(counters: LogCounters, kind: ControlKind, body: Uin
   counters.recordCount++;
   counters.ending = kind === "closed" ? "closed" : "open";
   if (kind === "opened") counters.boot = parseControl("opened", body).boot;
+  if (kind === "policy_changed") counters.policy = parseControl("policy_changed", body).after;
   if (kind === "key_rotated") {
     const rotated = parseControl("key_rotated", body);
     if (rotated.purpose === "chain") counters.epoch = epochOf(rotated.to);

@@ -12,7 +12,7 @@ import type { Bucket, StoredObject, Version } from "./bucket/bucket.ts";
 import type { LocalTree } from "./local-tree.ts";
 import { checkpointKey } from "./object-key.ts";
 import { PublishError } from "./publish-error.ts";
-import type { PublishQueue } from "./queue.ts";
+import type { PublishQueue, SignedRoot } from "./queue.ts";
 
 /** A root that the log must contain, whoever lost it. */
 export interface BucketEvidence {
@@ -125,6 +125,34 @@ function rolledBack(bucket: Bucket, published: number, found: string): PublishEr
   );
 }
 
+/**
+ * What lies in the ledger's directory is published for good, so it is looked at before.
+ *
+ * @throws PublishError `damaged` unless `root` is one that the log's keys signed.
+ */
+export function checkSigned(log: PublishedLog, { size, note }: SignedRoot): void {
+  const damaged = (cause?: unknown): PublishError =>
+    new PublishError(
+      "damaged",
+      `the ledger keeps a root of size ${size} that no key of this log signed: run spanseal ` +
+        "verify, remove what it names in the ledger's folder and in its publish/, then restart",
+      { cause },
+    );
+  let checkpoint: Checkpoint;
+  try {
+    checkpoint = parseCheckpoint(note);
+  } catch (cause) {
+    throw cause instanceof FormatError ? damaged(cause) : cause;
+  }
+  if (checkpoint.origin !== log.origin || checkpoint.size !== size) throw damaged();
+  if (!isSigned(checkpoint, log)) throw damaged();
+}
+
+function isSigned({ note }: Checkpoint, { logKeys }: Pick<PublishedLog, "logKeys">): boolean {
+  const { good, bad } = verifyNote(note, logKeys());
+  return good.length > 0 && bad.length === 0;
+}
+
 /** What the log's keys did not sign proves nothing of the log: anybody may have put it there. */
 function parseStored(
   bucket: Bucket,
@@ -144,7 +172,6 @@ function parseStored(
     throw foreign("is no checkpoint", cause);
   }
   if (checkpoint.origin !== origin) throw foreign("is of another log");
-  const { good, bad } = verifyNote(checkpoint.note, logKeys());
-  if (good.length === 0 || bad.length > 0) throw foreign("is not signed by a key of this log");
+  if (!isSigned(checkpoint, { logKeys })) throw foreign("is not signed by a key of this log");
   return checkpoint;
 }

@@ -10,7 +10,7 @@ import type { NoteVerifier } from "../ledger/note.ts";
 import { BucketError } from "./bucket/bucket.ts";
 import type { Bucket } from "./bucket/bucket.ts";
 import { Backoff } from "./backoff.ts";
-import { connect } from "./evidence.ts";
+import { checkSigned, connect } from "./evidence.ts";
 import type { Parties, PublishedLog } from "./evidence.ts";
 import { RootLag } from "./lag.ts";
 import { localTree } from "./local-tree.ts";
@@ -72,6 +72,7 @@ export async function openPublisher(options: PublisherOptions): Promise<Publishe
   const tree = localTree(ledger.directory, files);
   const logKeys = (): readonly NoteVerifier[] => ledger.logKeys();
   const parties = { bucket, origin: ledger.origin, logKeys, queue, tree };
+  for (const root of queue.pending) checkSigned(parties, root);
   const publisher = new Publisher(options, parties);
   await publisher.begin();
   return publisher;
@@ -217,7 +218,9 @@ export class Publisher {
   async #adopt(): Promise<void> {
     const checkpoint = await this.#parties.tree.checkpoint();
     if (checkpoint === undefined) return;
-    await this.#parties.queue.add({ size: checkpoint.size, note: checkpoint.note.bytes });
+    const root = { size: checkpoint.size, note: checkpoint.note.bytes };
+    checkSigned(this.#parties, root);
+    await this.#parties.queue.add(root);
     this.#lag.sealed(checkpoint.size);
   }
 

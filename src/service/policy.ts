@@ -65,7 +65,8 @@ export async function recordPolicy(
   { redaction }: Pick<AuditPolicy, "redaction">,
 ): Promise<void> {
   const current = digestPolicy(config, keys.pepper.id);
-  const change = await policyChange(ledger.directory, current, files);
+  const last = await readPolicy(join(ledger.directory, policyFileName), files);
+  const change = policyChange(ledger.status().policyDigest, last, current);
   if (change !== undefined) {
     await ledger.appendControl({ kind: "policy_changed", members: change });
     await rememberPolicy(ledger.directory, current, files);
@@ -109,17 +110,20 @@ function digestPolicy(config: Config, pepperId: string): PolicyDigest {
   return { digest: digestOf(parts), parts };
 }
 
-/** What differs from the policy that the ledger was last used with; undefined where nothing does. */
-async function policyChange(
-  directory: string,
+/**
+ * What differs from the policy that the log says is in force; undefined where nothing does. `last`
+ * only names the parts: it is a file that anybody may have written.
+ */
+function policyChange(
+  before: string | null,
+  last: PolicyDigest | undefined,
   current: PolicyDigest,
-  files: Files,
-): Promise<PolicyChange | undefined> {
-  const last = await readPolicy(join(directory, policyFileName), files);
-  if (last?.digest === current.digest) return undefined;
-  const names = new Set([...Object.keys(current.parts), ...Object.keys(last?.parts ?? {})]);
-  const changes = [...names].filter((name) => last?.parts[name] !== current.parts[name]);
-  return { before: last?.digest ?? null, after: current.digest, changes: changes.toSorted() };
+): PolicyChange | undefined {
+  if (before === current.digest) return undefined;
+  const known = last?.digest === before && digestOf(last.parts) === before ? last.parts : {};
+  const names = new Set([...Object.keys(current.parts), ...Object.keys(known)]);
+  const changes = [...names].filter((name) => known[name] !== current.parts[name]);
+  return { before, after: current.digest, changes: changes.toSorted() };
 }
 
 /** Remembers `current`; to be called when its control record is durable. */
@@ -128,7 +132,7 @@ function rememberPolicy(directory: string, current: PolicyDigest, files: Files):
   return files.replace(join(directory, policyFileName), Buffer.from(text), policyFileMode);
 }
 
-/** A file that is missing or unreadable only costs one more control record. */
+/** Where the file is missing or unreadable every part counts as changed. */
 async function readPolicy(path: string, files: Files): Promise<PolicyDigest | undefined> {
   try {
     const bytes = await files.read(path);

@@ -10,7 +10,7 @@ import type { Publisher, PublisherOptions } from "../../src/publish/publisher.ts
 import { checkLog } from "./check-log.ts";
 import { memoryBucket } from "./memory-bucket.ts";
 import type { Fault, MemoryBucket } from "./memory-bucket.ts";
-import { logKeys, origin, smallLedger } from "./small-ledger.ts";
+import { logKeys, origin, signer, smallLedger } from "./small-ledger.ts";
 import type { SmallLedger } from "./small-ledger.ts";
 
 const log = { origin, logKeys: () => logKeys };
@@ -320,6 +320,28 @@ test("a root that no key of the log signed proves nothing, whatever size it stat
     await expect(publisher.publishNow()).rejects.toThrow("not signed by a key of this log");
     expect(await codeOf(open())).toBe("foreign");
   }
+});
+
+test("a root in the ledger's folder that no key of the log signed is not published", async () => {
+  const publisher = await open();
+  ledger.append(4);
+  const { size } = await publisher.publishNow();
+  await publisher.close();
+  const stranger = ed25519Signer(origin, Buffer.alloc(32, 8));
+  const name = `publish/${String(size + 2).padStart(16, "0")}.checkpoint`;
+  const root = Buffer.alloc(32, 1);
+  const before = bucket.writes.length;
+  for (const [path, note] of [
+    [name, Buffer.from("no note")],
+    [name, signCheckpoint({ origin, size: size + 2, root }, [stranger])],
+    [name, signCheckpoint({ origin, size: size + 3, root }, [signer])],
+    ["checkpoint", signCheckpoint({ origin, size: size + 2, root }, [stranger])],
+  ] as const) {
+    await writeFile(join(ledger.directory, path), note);
+    expect(await codeOf(open())).toBe("damaged");
+    await rm(join(ledger.directory, path));
+  }
+  expect(bucket.writes).toHaveLength(before);
 });
 
 test("a place that a first run claimed but did not finish is its own", async () => {

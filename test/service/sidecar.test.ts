@@ -1,4 +1,13 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync, renameSync, statSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  statSync,
+} from "node:fs";
 import { join, resolve } from "node:path";
 import { SpanStatusCode } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
@@ -109,6 +118,23 @@ test("a restart goes on with the log; an unchanged policy is not recorded again"
   expect(kinds.join(" ")).toBe(`${wanted} redaction_off closed seal`);
   const changed = linesOf(ledgerOf(first)).findLast(({ head }) => head.kind === "policy_changed");
   expect(changed!.body).toMatchObject({ changes: ["redaction.packs"] });
+});
+
+test("a policy file that was made to fit hides no change: the log says what was in force", async () => {
+  const first = await startSidecar();
+  await first.stop();
+  const config = { redaction: { packs: [] } };
+  const elsewhere = temporaryFolder();
+  cpSync(first.cwd, elsewhere, { recursive: true, filter: (path) => !path.endsWith(".sock") });
+  const rehearsal = await startSidecar({ cwd: elsewhere, config });
+  await rehearsal.stop();
+  const file = "spanseal-data/ledger/policy.json";
+  copyFileSync(join(elsewhere, file), join(first.cwd, file));
+  const second = await startSidecar({ cwd: first.cwd, config });
+  await second.stop();
+  const changes = linesOf(ledgerOf(first)).filter(({ head }) => head.kind === "policy_changed");
+  expect(changes.map(({ body }) => body["before"] === null)).toEqual([true, false]);
+  expect(changes[1]!.body["before"]).toBe(changes[0]!.body["after"]);
 });
 
 test("a ledger without its keys is refused, and no other keys are made for it", async () => {

@@ -4,14 +4,16 @@
  */
 import { cpSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { parseTilePath, slotBytes } from "../../src/ledger/tile.ts";
 import { openKeys } from "../../src/ledger/keys.ts";
 import { parseVkey } from "../../src/ledger/note.ts";
 import { spanseal } from "../cli/command.ts";
 import { recordLedger } from "../cli/recorded.ts";
 import type { Recorded } from "../cli/recorded.ts";
+import { startPathSink } from "../faults/path-sink.ts";
 import { runMatrix } from "../faults/tamper/matrix.ts";
+import { renderStarts, runStarts } from "../faults/tamper/starts.ts";
 import type { Subject } from "../faults/tamper/subject.ts";
 import { keyFolder } from "../ledger/log/support.ts";
 import { startSidecar } from "../service/sidecar-process.ts";
@@ -145,6 +147,13 @@ test("the matrix of test/faults, on what a sidecar wrote", async () => {
   };
   expect((await runMatrix(subject)).length).toBeGreaterThan(300);
 }, 600_000);
+
+test("the starts of test/faults, and TAMPER.md says the same", async () => {
+  const sink = await startPathSink();
+  onTestFinished(() => sink.close());
+  const table = readFileSync(new URL("../faults/TAMPER.md", import.meta.url), "utf8");
+  expect(table.endsWith(renderStarts(await runStarts(sink)))).toBe(true);
+});
 
 test("untouched, the copies verify; the chain key adds the MACs, the public key is enough", async () => {
   const { full, publicOnly } = await new Copy(evidence).verify();
