@@ -178,7 +178,9 @@ export class Delivery {
     const elapsedMs = clock.monotonicMs() - attempts.startedMs;
     const isOver = retry.maxElapsedMs > 0 && elapsedMs + delayMs > retry.maxElapsedMs;
     if (isOver || !retry.enabled) return this.rejectAll(entry, attempts, "expired", outcome);
-    const reason = this.note(outcome.status, outcome.message);
+    const noted = this.note(outcome.status, outcome.message);
+    const isLong = delayMs > retry.maxIntervalMs * (1 + retry.randomizationFactor);
+    const reason = isLong ? `${noted} (wants ${Math.round(delayMs / 1000)} s)` : noted;
     if (this.enter("retrying", reason)) {
       this.options.log("warn", "sink does not take requests; retrying", {
         signal: this.signal,

@@ -15,13 +15,10 @@ import { Delivery } from "./delivery.ts";
 import type { DeliveryStatus } from "./delivery.ts";
 import { ForwardError } from "./forward-error.ts";
 import { frameBytes, writeSize } from "./frame.ts";
-import { openGrpcSink } from "./grpc-sink.ts";
 import { forwardClock, retryDefaults } from "./options.ts";
 import type { ForwardClock, ForwarderOptions } from "./options.ts";
 import { cleanMessage } from "./sink-answer.ts";
-import { renewedSink } from "./renewed-sink.ts";
-import { planSink } from "./sink-options.ts";
-import type { SinkPlan } from "./sink-options.ts";
+import { openSink } from "./open-sink.ts";
 import type { Sink } from "./sink.ts";
 import { Spool } from "./spool.ts";
 import { Suspender } from "./suspension.ts";
@@ -38,6 +35,8 @@ export interface SignalStatus extends Omit<DeliveryStatus, "state"> {
   readonly queueBytes: number;
   readonly queueBytesMax: number;
   readonly queueEntries: number;
+  /** Requests like the last one that was refused would be refused now. */
+  readonly isFull: boolean;
   /** Age of the oldest request that waits. */
   readonly oldestAgeMs: number | undefined;
   /** Requests that were not spooled because forwarding was suspended. */
@@ -78,11 +77,7 @@ export interface Forwarder extends CommitFollower {
  */
 export async function openForwarder(options: ForwarderOptions): Promise<Forwarder> {
   const clock = forwardClock(options.clock);
-  const sink = await renewedSink({
-    readPlan: () => planSink(options.sink, options.files),
-    open: (plan) => openSink(options.sink.kind, plan, clock),
-    log: options.log,
-  });
+  const sink = await openSink(options);
   const lanes = new Map<Signal, Lane>();
   try {
     for (const signal of sink.signals)
@@ -94,22 +89,14 @@ export async function openForwarder(options: ForwarderOptions): Promise<Forwarde
   return new SpoolForwarder(options, sink, lanes);
 }
 
-/** The library takes longer to load than all of ours: only who uses it waits for it. */
-async function openSink(
-  kind: ForwarderOptions["sink"]["kind"],
-  plan: SinkPlan,
-  clock: ForwardClock,
-): Promise<Sink> {
-  if (kind === "grpc") return openGrpcSink(plan);
-  return (await import("./http-sink.ts")).openHttpSink(plan, clock);
-}
-
 /** Everything that belongs to one signal. */
 interface Lane {
   readonly spool: Spool;
   readonly delivery: Delivery;
   readonly suspender: Suspender;
   reservedBytes: number;
+  /** What the last request would have taken that found no room; 0 before there was one. */
+  refusedBytes: number;
 }
 
 type LaneOptions = Omit<ForwarderOptions, "clock"> & { readonly clock: ForwardClock };
@@ -135,6 +122,7 @@ async function openLane(signal: Signal, sink: Sink, options: LaneOptions): Promi
       queueBytesMax: options.queueBytesMax ?? spoolQueueBytes,
     }),
     reservedBytes: 0,
+    refusedBytes: 0,
   };
 }
 
@@ -212,10 +200,7 @@ class SpoolForwarder implements Forwarder {
     if (lane === undefined || this.options.onFull === "suspend")
       return { release: () => undefined };
     const size = frameBytes(bytes);
-    const isIdle = lane.spool.queueEntries === 0 && lane.reservedBytes === 0;
-    if (!isIdle && lane.spool.queueBytes + lane.reservedBytes + size > this.queueBytesMax) {
-      throw this.full(lane);
-    }
+    if (!this.hasRoom(lane, size)) throw this.full(lane, size);
     lane.reservedBytes += size;
     let isHeld = true;
     return {
@@ -224,6 +209,12 @@ class SpoolForwarder implements Forwarder {
         isHeld = false;
       },
     };
+  }
+
+  /** An empty queue takes anything. */
+  private hasRoom({ spool, reservedBytes }: Lane, bytes: number): boolean {
+    const isIdle = spool.queueEntries === 0 && reservedBytes === 0;
+    return isIdle || spool.queueBytes + reservedBytes + bytes <= this.queueBytesMax;
   }
 
   stage(group: number, entries: readonly StagedEntry[]): Promise<void> {
@@ -262,7 +253,10 @@ class SpoolForwarder implements Forwarder {
     wanted: readonly [Lane, StagedEntry[]][],
   ): Promise<[Lane, StagedEntry[]][]> {
     const full = wanted.filter(([{ suspender }, own]) => !suspender.hasRoom(writeSize(own)));
-    if (full.length > 0 && this.options.onFull !== "suspend") throw this.full(full[0]![0]);
+    const [first] = full;
+    if (first !== undefined && this.options.onFull !== "suspend") {
+      throw this.full(first[0], writeSize(first[1]));
+    }
     for (const [{ suspender }] of full) await wrapFailure(suspender.begin(group));
     return full;
   }
@@ -291,7 +285,8 @@ class SpoolForwarder implements Forwarder {
   status(): ForwarderStatus {
     const nowMs = this.clock.nowMs();
     const status: Partial<Record<Signal, SignalStatus>> = {};
-    for (const [signal, { spool, delivery, suspender }] of this.lanes) {
+    for (const [signal, lane] of this.lanes) {
+      const { spool, delivery, suspender, refusedBytes } = lane;
       const suspension = suspender.current;
       status[signal] = {
         ...delivery.status,
@@ -303,6 +298,7 @@ class SpoolForwarder implements Forwarder {
         queueBytes: spool.queueBytes,
         queueBytesMax: this.queueBytesMax,
         queueEntries: spool.queueEntries,
+        isFull: refusedBytes > 0 && !this.hasRoom(lane, refusedBytes),
         oldestAgeMs:
           spool.oldestUnixMs === undefined ? undefined : Math.max(0, nowMs - spool.oldestUnixMs),
         skipped: suspender.skipped,
@@ -330,7 +326,8 @@ class SpoolForwarder implements Forwarder {
     return [...this.lanes.values()];
   }
 
-  private full(lane: Lane): ForwardError {
+  private full(lane: Lane, bytes: number): ForwardError {
+    lane.refusedBytes = bytes;
     const { signal, queueBytes, queueEntries } = lane.spool;
     return new ForwardError(
       "spool_full",

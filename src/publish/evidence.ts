@@ -8,6 +8,7 @@ import { equalBytes, sha256Hex } from "../ledger/digest.ts";
 import { FormatError } from "../ledger/format-error.ts";
 import { verifyNote } from "../ledger/note.ts";
 import type { NoteVerifier } from "../ledger/note.ts";
+import { BucketError } from "./bucket/bucket.ts";
 import type { Bucket, StoredObject, Version } from "./bucket/bucket.ts";
 import type { LocalTree } from "./local-tree.ts";
 import { checkpointKey } from "./object-key.ts";
@@ -79,8 +80,12 @@ export async function connect(parties: Parties): Promise<Connection> {
 
 async function connectEmpty({ bucket, origin, queue }: Parties): Promise<void> {
   if (queue.cursor !== undefined) {
-    if (queue.cursor.size > 0) throw rolledBack(bucket, queue.cursor.size, "none");
-    return;
+    if (queue.cursor.size === 0) return;
+    // A disk that is not mounted took nothing back.
+    if (!(await bucket.exists())) {
+      throw new BucketError("unreachable", `the bucket ${bucket.location} does not exist`);
+    }
+    throw rolledBack(bucket, queue.cursor.size, "none");
   }
   if (!(await bucket.isEmpty(origin))) {
     throw new PublishError(

@@ -26,7 +26,15 @@ export class PublishError extends Error {
   }
 }
 
-/** True for what another attempt may cure. Everything else ends publishing until a restart. */
+/** True for what another attempt may cure. Everything else halts publishing. */
 export function isPassing(error: unknown): boolean {
   return !(error instanceof PublishError) || error.code === "unreachable";
+}
+
+/**
+ * True for what somebody may set right in the bucket: it is looked at again and again, and nothing
+ * is written to it before. What else halts publishing does so until a restart.
+ */
+export function isRestorable(error: unknown): boolean {
+  return error instanceof PublishError && ["rolled_back", "foreign"].includes(error.code);
 }

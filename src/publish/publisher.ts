@@ -15,7 +15,7 @@ import type { Parties, PublishedLog } from "./evidence.ts";
 import { RootLag } from "./lag.ts";
 import { localTree } from "./local-tree.ts";
 import { publishRoot } from "./publish-root.ts";
-import { PublishError, isPassing } from "./publish-error.ts";
+import { PublishError, isPassing, isRestorable } from "./publish-error.ts";
 import { PublishQueue } from "./queue.ts";
 import type { SignedRoot } from "./queue.ts";
 
@@ -58,7 +58,7 @@ export interface PublisherStatus {
   /** Signed roots that wait for the bucket. */
   readonly pendingRoots: number;
   readonly lastError?: string;
-  /** True where publishing has ended for good: `lastError` says why and what to do. */
+  /** True where publishing does not go on by itself: `lastError` says why and what to do. */
   readonly halted: boolean;
 }
 
@@ -196,7 +196,7 @@ export class Publisher {
 
   #isPublishDue(): boolean {
     const waits = this.#parties.queue.pending.length > 0 || !this.#isSettled;
-    return waits && !this.#isHalted() && this.#backoff.isOver(this.#elapsedMs());
+    return waits && !this.#hasEnded() && this.#backoff.isOver(this.#elapsedMs());
   }
 
   /** Makes a root and queues it. */
@@ -226,7 +226,7 @@ export class Publisher {
 
   async #publishPending(): Promise<void> {
     const { queue } = this.#parties;
-    if (this.#isHalted()) throw this.#error!;
+    if (this.#hasEnded()) throw this.#error!;
     await this.#adopt();
     // Each time anew: a rival that published meanwhile is noticed before a tile is in its way, and
     // after a failure it turns out what the bucket did all the same.
@@ -259,7 +259,7 @@ export class Publisher {
           : new Error(String(cause));
     this.#isSettled = false;
     this.#backoff.fail(this.#elapsedMs());
-    if (this.#isHalted()) return this.#error!;
+    if (this.#hasEnded()) return this.#error!;
     const isNews = this.#error?.message !== error.message;
     this.#error = error;
     if (isNews) this.#options.onChange?.(error);
@@ -276,6 +276,11 @@ export class Publisher {
 
   #isHalted(): boolean {
     return this.#error !== undefined && !isPassing(this.#error);
+  }
+
+  /** Halted until a restart. */
+  #hasEnded(): boolean {
+    return this.#isHalted() && !isRestorable(this.#error);
   }
 
   /** The lag that an earlier run left: all up to the newest queued root, and all after it. */

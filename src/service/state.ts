@@ -53,12 +53,12 @@ export function unreadyReasons(state: SidecarState): string[] {
     reasons.push(`the bucket is behind by more than publish.max_lag: ${cause}`);
   }
   if (publish.halted) {
-    reasons.push(`publishing has ended: ${publish.lastError ?? "no reason known"}`);
+    reasons.push(`publishing is halted: ${publish.lastError ?? "no reason known"}`);
   }
   for (const [signal, status] of Object.entries(forward?.signals ?? {})) {
     if (status.state === "held") {
       reasons.push(`forwarding of ${signal} is held: ${status.reason ?? "no reason known"}`);
-    } else if (status.state !== "suspended" && status.queueBytes >= status.queueBytesMax) {
+    } else if (status.state !== "suspended" && status.isFull) {
       reasons.push(`the queue of ${signal} for the sink is full: ${status.reason ?? "slow sink"}`);
     }
   }

@@ -235,8 +235,8 @@ describe.each(sinkKinds)("$name sink, taken with", (kind) => {
   });
 });
 
-describe.for([301, 302, 303, 307, 308])("HTTP sink, redirect %i", (status) => {
-  test("is not followed", async (context) => {
+describe("HTTP sink, redirects", () => {
+  test.for([301, 302, 303, 307, 308])("%i is not followed", async (status, context) => {
     const { sink, trial } = await begin(sinkKinds[0]!);
     const elsewhere = await sinkKinds[0]!.open();
     const location = `http://127.0.0.1:${elsewhere.port}/v1/traces`;

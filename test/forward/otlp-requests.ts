@@ -7,7 +7,7 @@ const { root } = protobuf.parse(`
   message Traces { repeated ResourceSpans resource_spans = 1; }
   message ResourceSpans { repeated ScopeSpans scope_spans = 2; }
   message ScopeSpans { repeated Span spans = 2; }
-  message Span { string name = 5; bytes padding = 99; }
+  message Span { bytes name = 5; bytes padding = 99; }
   message Metrics { repeated ResourceMetrics resource_metrics = 1; }
   message ResourceMetrics { repeated ScopeMetrics scope_metrics = 2; }
   message ScopeMetrics { repeated Metric metrics = 2; }
@@ -22,10 +22,13 @@ const { root } = protobuf.parse(`
   message Duration { int64 seconds = 1; int32 nanos = 2; }
 `);
 
-/** One request with a span for each name. Logs have the same shape in the numbers used here. */
+/**
+ * One request with a span for each name. Logs have the same shape in the numbers used here, but for
+ * their body in place of the name, which is no text.
+ */
 export function traceRequest(names: readonly string[], paddingBytes = 0): Uint8Array {
   const padding = Buffer.alloc(paddingBytes, 0x61);
-  const spans = names.map((name) => ({ name, padding }));
+  const spans = names.map((name) => ({ name: Buffer.from(name), padding }));
   return encode("Traces", { resourceSpans: [{ scopeSpans: [{ spans }] }] });
 }
 
@@ -43,7 +46,7 @@ export function namesIn(signal: Signal, bytes: Uint8Array): string[] {
   const walk = (value: unknown): void => {
     if (Array.isArray(value)) for (const element of value) walk(element);
     else if (typeof value === "object" && value !== null) {
-      if ("name" in value && typeof value.name === "string") names.push(value.name);
+      if ("name" in value) names.push(String(value.name));
       else for (const member of Object.values(value)) walk(member);
     }
   };
@@ -58,7 +61,8 @@ export function partialSuccess(rejected: number, errorMessage: string): Uint8Arr
 
 /** A google.rpc.Status, with a RetryInfo where a delay is given. */
 export function rpcStatus(message: string, retryDelayMs?: number): Uint8Array {
-  const retryDelay = { seconds: 0, nanos: (retryDelayMs ?? 0) * 1e6 };
+  const delayMs = retryDelayMs ?? 0;
+  const retryDelay = { seconds: Math.trunc(delayMs / 1000), nanos: (delayMs % 1000) * 1e6 };
   const value = encode("RetryInfo", { retryDelay });
   const any = { typeUrl: "type.googleapis.com/google.rpc.RetryInfo", value };
   return encode("Status", { code: 8, message, details: retryDelayMs === undefined ? [] : [any] });

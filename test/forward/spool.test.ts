@@ -292,7 +292,9 @@ test("admissions count until they are released, and one too large request is not
   const { forwarder, log } = await simulated({ queueBytesMax: 200 });
   const first = forwarder.admit("traces", 100);
   expect(() => forwarder.admit("traces", 100)).toThrow(/is full/);
+  expect(forwarder.status().traces!.isFull).toBe(true);
   first.release();
+  expect(forwarder.status().traces!.isFull).toBe(false);
   const second = forwarder.admit("traces", 5000);
   await log.append("traces", traceRequest(["large"], 5000));
   second.release();

@@ -15,6 +15,8 @@ export interface MemoryBucket extends Bucket {
   failWrite(after: number, fault: Fault): void;
   /** From now on nothing answers. */
   unreachable: boolean;
+  /** There is no such bucket. */
+  isMissing: boolean;
 }
 
 export function memoryBucket(location: string = "memory"): MemoryBucket {
@@ -43,8 +45,13 @@ export function memoryBucket(location: string = "memory"): MemoryBucket {
     objects,
     writes,
     unreachable: false,
+    isMissing: false,
     failWrite: (after, kind) => {
       fault = { after, kind };
+    },
+    async exists() {
+      reach();
+      return !bucket.isMissing;
     },
     async read(key) {
       reach();

@@ -5,6 +5,7 @@ import { signCheckpoint } from "../../src/ledger/checkpoint.ts";
 import { nodeFiles } from "../../src/ledger/files.ts";
 import { ed25519Signer } from "../../src/ledger/note.ts";
 import { BucketError } from "../../src/publish/bucket/bucket.ts";
+import type { Version } from "../../src/publish/bucket/bucket.ts";
 import { PublishError, openPublisher, readBucketEvidence } from "../../src/publish/publisher.ts";
 import type { Publisher, PublisherOptions } from "../../src/publish/publisher.ts";
 import { checkLog } from "./check-log.ts";
@@ -436,6 +437,49 @@ test("a bucket that lost what was published is refused", async () => {
   const again = await open({ bucket: anew });
   await again.tick();
   expect(await checkLog(anew, [10])).toBe(10);
+});
+
+test("a bucket that is brought back is gone on with, and nothing is written before", async () => {
+  const publisher = await open();
+  ledger.append(4);
+  const root = await publisher.publishNow();
+  const whole = new Map(bucket.objects);
+  const key = `${origin}/checkpoint`;
+  const garbage = { bytes: Buffer.from("garbage"), version: "v0" as Version };
+  for (const spoilt of [new Map(), new Map([...whole, [key, garbage]])] as const) {
+    bucket.objects.clear();
+    for (const [name, stored] of spoilt) bucket.objects.set(name, stored);
+    ledger.append(1);
+    nowMs += 20 * minute;
+    await publisher.tick();
+    expect(publisher.status()).toMatchObject({ halted: true, publishedSize: root.size });
+    expect(bucket.objects).toEqual(spoilt);
+  }
+  for (const [name, stored] of whole) bucket.objects.set(name, stored);
+  nowMs += 20 * minute;
+  await publisher.tick();
+  expect(publisher.status()).toMatchObject({ halted: false, pendingRoots: 0, lagMs: 0 });
+  expect(await checkLog(bucket, [ledger.size])).toBe(ledger.size);
+});
+
+test("a bucket that is not there at all may come back, also after a start", async () => {
+  const publisher = await open();
+  ledger.append(4);
+  await publisher.publishNow();
+  const whole = new Map(bucket.objects);
+  bucket.objects.clear();
+  bucket.isMissing = true;
+  nowMs += 20 * minute;
+  await publisher.tick();
+  expect(publisher.status()).toMatchObject({ halted: false });
+  expect(publisher.status().lastError).toContain("does not exist");
+  const again = await open();
+  expect(again.status()).toMatchObject({ halted: false });
+  bucket.isMissing = false;
+  for (const [name, stored] of whole) bucket.objects.set(name, stored);
+  nowMs += 20 * minute;
+  await again.tick();
+  expect(again.status()).toMatchObject({ pendingRoots: 0, lagMs: 0 });
 });
 
 test("another bucket is begun from the first tile on", async () => {

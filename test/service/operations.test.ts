@@ -16,6 +16,7 @@ const traces: SignalStatus = {
   lastError: undefined,
   queueBytes: 77,
   queueBytesMax: 1000,
+  isFull: false,
   queueEntries: 1,
   oldestAgeMs: 3,
   skipped: 0,
@@ -110,13 +111,13 @@ test.for<[string, Partial<SidecarState>, string]>([
   ],
   [
     "queue",
-    { forward: { sink: "s", signals: { traces: { ...traces, queueBytes: 1000 } } } },
+    { forward: { sink: "s", signals: { traces: { ...traces, isFull: true } } } },
     "the queue of traces for the sink is full: slow sink",
   ],
   [
     "halted bucket",
     { publish: { ...state.publish, halted: true, lastError: "rolled back" } },
-    "publishing has ended: rolled back",
+    "publishing is halted: rolled back",
   ],
 ])("not ready because of the %s", async ([, part, reason]) => {
   const { get } = await start(() => ({ ...state, ...part }));

@@ -76,6 +76,9 @@ export interface Bucket {
    */
   swap(key: string, bytes: Uint8Array, expected: Version | undefined): Promise<Version>;
 
+  /** False where there is no such bucket, so that it holds nothing either. @throws BucketError. */
+  exists(): Promise<boolean>;
+
   /** True where no key begins with `prefix` and a slash. @throws BucketError `unreachable`. */
   isEmpty(prefix: string): Promise<boolean>;
 }

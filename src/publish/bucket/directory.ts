@@ -28,6 +28,7 @@ export function directoryBucket(directory: string, files: Files): Bucket {
           ? createFirst(place, key, bytes)
           : replace(place, key, { bytes, expected }),
       ),
+    exists: () => attempt(place, "looking", () => exists(place)),
     isEmpty: (prefix) =>
       attempt(place, `listing ${prefix}`, () => isEmpty(place, join(directory, checkKey(prefix)))),
   };
@@ -163,6 +164,16 @@ async function replace(
 
 function conflict({ directory }: Place, key: string): BucketError {
   return new BucketError("conflict", `${key} in the bucket ${directory} was replaced by another`);
+}
+
+async function exists({ directory, files }: Place): Promise<boolean> {
+  try {
+    await files.size(directory);
+    return true;
+  } catch (error) {
+    if (isCode(error, "ENOENT")) return false;
+    throw error;
+  }
 }
 
 async function isEmpty(place: Place, path: string): Promise<boolean> {

@@ -3,27 +3,27 @@
  * are read again before the next one. A sink is no help here: one that does not know our
  * certificate may say so, or just close the connection.
  */
-import type { ForwardLog } from "./options.ts";
+import { openGrpcSink } from "./grpc-sink.ts";
+import { forwardClock } from "./options.ts";
+import type { ForwarderOptions } from "./options.ts";
 import type { Sink } from "./sink.ts";
+import { planSink } from "./sink-options.ts";
 import type { SinkPlan } from "./sink-options.ts";
 
-export interface SinkOpening {
-  readonly readPlan: () => Promise<SinkPlan>;
-  readonly open: (plan: SinkPlan) => Promise<Sink>;
-  readonly log: ForwardLog;
-}
+type SinkOpening = Pick<ForwarderOptions, "sink" | "files" | "clock" | "log">;
 
-/** @throws what reading and opening throw the first time; later failures leave the sink as it is. */
-export async function renewedSink({ readPlan, open, log }: SinkOpening): Promise<Sink> {
-  let plan = await readPlan();
-  let current = await open(plan);
+/** @throws ForwardError `bad_option`; later failures to read leave the sink as it is. */
+export async function openSink(opening: SinkOpening): Promise<Sink> {
+  const { sink: options, files, log } = opening;
+  let plan = await planSink(options, files);
+  let current = await openPlanned(plan, opening);
   const renew = async (): Promise<void> => {
     try {
-      const next = await readPlan();
+      const next = await planSink(options, files);
       if (isSameTls(plan, next)) return;
       plan = next;
       const old = current;
-      current = await open(next);
+      current = await openPlanned(next, opening);
       log("info", "the files of the exporter's tls have changed and are in use", {});
       await old.close();
     } catch (error) {
@@ -41,6 +41,12 @@ export async function renewedSink({ readPlan, open, log }: SinkOpening): Promise
     },
     close: () => current.close(),
   };
+}
+
+async function openPlanned(plan: SinkPlan, { sink, clock }: SinkOpening): Promise<Sink> {
+  if (sink.kind === "grpc") return openGrpcSink(plan);
+  // The library takes longer to load than all of ours: only who uses it waits for it.
+  return (await import("./http-sink.ts")).openHttpSink(plan, forwardClock(clock));
 }
 
 function isSameTls({ tls: one }: SinkPlan, { tls: other }: SinkPlan): boolean {
