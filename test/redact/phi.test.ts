@@ -87,6 +87,36 @@ test("one object is one row, and its subject is told by a token", () => {
   });
 });
 
+test("columns plus rows as maps of OTLP; a dropped cell keeps its place", () => {
+  const values = (list: readonly unknown[]): Plain => ({ arrayValue: { values: list } });
+  for (const columns of [
+    ["ward", "mrn", "dob", "DIAGNOSIS"],
+    [{ name: "ward" }, { name: "mrn", type: "text" }, { name: "dob" }, { name: "diagnosis" }],
+  ]) {
+    const rows = [
+      ["7B", "MRN-0042371", "1961-04-12", "E11.9", "Jane"],
+      ["7C", "MRN-0042372", { day: "1961-04-13" }, ["E11.8", { code: "E11.7" }]],
+    ];
+    const { item, attributes } = run({ [key]: { table: { columns, rows, count: 2 } } });
+    const left = JSON.stringify(attributes[key]);
+    for (const gone of ["MRN-004", "1961", "E11"]) expect(left).not.toContain(gone);
+    const text = (one: unknown): unknown => ({ stringValue: one });
+    const first = values([text("7B"), text(token), {}, text("[REDACTED:phi]"), text("Jane")]);
+    expect(left).toContain('{"stringValue":"7B"},{"stringValue":"tok_mrn_1_');
+    const table = attributes[key] as {
+      kvlistValue: {
+        values: { value: { kvlistValue: { values: { key: string; value: Plain }[] } } }[];
+      };
+    };
+    const members = table.kvlistValue.values[0]!.value.kvlistValue.values;
+    const list = members.find((one) => one.key === "rows")!.value as {
+      arrayValue: { values: unknown[] };
+    };
+    expect(list.arrayValue.values[0]).toEqual(first);
+    expect(item?.phi).toMatchObject({ columns: ["Diagnosis", "dob", "mrn"], rows: 2 });
+  }
+});
+
 test("columns plus rows, by names or by objects with names; a dropped cell keeps its place", () => {
   for (const columns of [
     ["MRN", "dob", "ward", "diagnosis"],

@@ -21,3 +21,25 @@ test.each(["[REDACTED:email]", "[REDACTED:unexamined]", `tok_email_${pepper.id}_
   "%s is left as it is",
   (text) => expect(redactText(text, policy)).toEqual({ text, findings: [] }),
 );
+
+test("a token that a sender made of digits is looked at like any text", () => {
+  for (const value of ["536904399", "4111111111111111"]) {
+    const made = `ssn tok_us_ssn_${pepper.id}_${value} ssn hash_email_${pepper.id}_${value}`;
+    expect(redactText(made, policy).text).not.toContain(value);
+  }
+});
+
+test("a short token of digits alone is left where a rule writes such", () => {
+  const keyed = compileRedaction({
+    packs: ["core", "us"],
+    rules: [{ id: "mrn", pattern: "MRN-\\d{7}", class: "mrn", action: ["tokenize", "truncate:4"] }],
+    phi: [],
+    pepper,
+  });
+  const text = `mrn tok_mrn_${pepper.id}_4711`;
+  expect(redactText(text, keyed)).toEqual({ text, findings: [] });
+  for (let number = 0; number < 300; number++) {
+    const once = redactText(`see MRN-${4_000_000 + number}`, keyed).text;
+    expect(redactText(once, keyed).text).toBe(once);
+  }
+});

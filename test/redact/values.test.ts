@@ -40,6 +40,57 @@ test("lists and maps keep their types at every depth", () => {
   expect(attributesAfter([tree(mail)])).toEqual([tree("[REDACTED:email]")]);
 });
 
+test("what a key says holds for the member of a map that carries the value", () => {
+  const secret = "[REDACTED:secret]";
+  const rows: readonly (readonly [string, unknown, unknown])[] = [
+    ["password", { value: "hunter2", set: true }, { value: secret, set: true }],
+    ["db.password", { old: "hunter2", new: "x y z" }, { old: secret, new: secret }],
+    [
+      "login",
+      { user: "jd", apiKey: { value: "s3cr3t-9" } },
+      { user: "jd", apiKey: { value: secret } },
+    ],
+    ["password", { values: [{ text: "hunter2" }] }, { values: [{ text: secret }] }],
+    ["patient.ssn", { value: "536904399" }, { value: "[REDACTED:us_ssn]" }],
+    ["mrn", { value: "0042371" }, { value: "[REDACTED:mrn]" }],
+    [
+      "password",
+      { type: "string", description: "of the user" },
+      { type: "string", description: "of the user" },
+    ],
+  ];
+  for (const [key, value, after] of rows) {
+    expect(attributesAfter([of(key, value)])).toEqual([of(key, after)]);
+    const written = JSON.stringify({ [key]: value });
+    const text = attributesAfter([of("k", written)]) as { value: { stringValue: string } }[];
+    expect(JSON.parse(text[0]!.value.stringValue)).toEqual({ [key]: after });
+    const inside = attributesAfter([of(key, JSON.stringify(value))]) as typeof text;
+    expect(JSON.parse(inside[0]!.value.stringValue)).toEqual(after);
+  }
+});
+
+test("a tag of a number that is longer than it needs to be hides nothing", () => {
+  const plain = encodeOtlp("KeyValue", of("card", 4111111111111111n));
+  const number = plain.indexOf(0x18);
+  for (const tag of [
+    [0x98, 0x00],
+    [0x98, 0x80, 0x00],
+    [0x98, 0x80, 0x80, 0x80, 0x00],
+  ]) {
+    const value = [...tag, ...plain.subarray(number + 1)];
+    const attribute = [0x0a, 4, ...Buffer.from("card"), 0x12, value.length, ...value];
+    const { bytes } = redactRequest("traces", around(attribute), policy);
+    expect(JSON.stringify(decode("traces", bytes))).toContain("[REDACTED:payment_card]");
+  }
+});
+
+/** A request whose resource has the attribute. */
+function around(attribute: readonly number[]): Uint8Array {
+  const resource = [0x0a, attribute.length, ...attribute];
+  const resourceSpans = [0x0a, resource.length, ...resource];
+  return Uint8Array.from([0x0a, resourceSpans.length, ...resourceSpans]);
+}
+
 test("integers and doubles that are cards, SSNs and telephone numbers become masked strings", () => {
   const rows: readonly (readonly [string, unknown, string])[] = [
     ["n", 4111111111111111n, "[REDACTED:payment_card]"],

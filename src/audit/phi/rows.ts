@@ -78,17 +78,21 @@ function holdsRows({ kind, children }: JsonNode): boolean {
 const COLUMNS = /^(?:columns?|fields|headers?|column_?names|col_?names|schema|keys)$/i;
 const ROWS = /^(?:rows|data|values|records|results?|items|tuples)$/i;
 
+/** Whether a list under this name may hold the names of columns, or rows without any. */
+export const isHeaderKey = (name: string): boolean => COLUMNS.test(name);
+export const isRowsKey = (name: string): boolean => ROWS.test(name);
+
 /** `{"columns": ["mrn", …], "rows": [["…", …], …]}`; columns may be objects with a name. */
 function addTable(node: JsonNode, search: Search, inRow: boolean): void {
   const { phi, nameOf } = search;
   const header = node.children.find(
-    ({ key, kind }) => kind === "array" && COLUMNS.test(nameOf(key!)),
+    ({ key, kind }) => kind === "array" && isHeaderKey(nameOf(key!)),
   );
   if (header === undefined) return;
   const names = header.children.map((child) => columnName(child, search)?.toLowerCase() ?? "");
   if (!names.some((name) => phi.columns.has(name))) return;
   for (const list of node.children) {
-    if (list.kind !== "array" || list === header || !ROWS.test(nameOf(list.key!))) continue;
+    if (list.kind !== "array" || list === header || !isRowsKey(nameOf(list.key!))) continue;
     for (const row of list.children) {
       if (row.kind === "array") addPlaces(row, names, search, inRow);
     }

@@ -7,7 +7,7 @@ import type { Place } from "./detector.ts";
 import type { JsonNode } from "./json-tree.ts";
 import { escapeJson, unescapeJson } from "./json-text.ts";
 import { withRules } from "./json-rules.ts";
-import { normalizeKey } from "./keys.ts";
+import { isCarrier, normalizeKey } from "./keys.ts";
 import { redactPlain, replaced, type Change, type Scene } from "./plain.ts";
 
 export interface JsonText {
@@ -98,11 +98,13 @@ function visitChild(visit: Visit, { node: parent, place, keyBits }: Step, node: 
     visitKey(visit, key, place);
   }
   const rawKey = content.toString();
+  const own = normalizeKey(rawKey);
+  const carried = place.key !== "" && isCarrier(own);
   return {
     node,
     parent,
-    place: { ...place, key: normalizeKey(rawKey), rawKey },
-    keyBits: (bits & FROM_KEY) | (keyBits & RULE) | scene.everyBits,
+    place: { ...place, key: carried ? place.key : own, rawKey },
+    keyBits: (bits & FROM_KEY) | (keyBits & (carried ? FROM_KEY : RULE)) | scene.everyBits,
   };
 }
 

@@ -67,6 +67,34 @@ export function isAddressKey(key: string): boolean {
   return addressKeys.has(key) || key.endsWith("version") || key.endsWith(".ver");
 }
 
+/** Members that hold the value of what the key around them names, as in `password: {value: …}`. */
+const carriers: ReadonlySet<string> = new Set([
+  "value",
+  "values",
+  "val",
+  "data",
+  "text",
+  "content",
+  "raw",
+  "string",
+  "plain",
+  "plaintext",
+  "plain_text",
+  "string_value",
+  "int_value",
+  "new",
+  "old",
+  "current",
+  "previous",
+  "new_value",
+  "old_value",
+]);
+
+/** Whether what the key of a map says holds for this member (a normalised key) of it. */
+export function isCarrier(key: string): boolean {
+  return carriers.has(key);
+}
+
 /** Spellings of keys that came before: there are few, in every span anew. */
 const spellings = new Map<string, string>();
 const spellingsMax = 1024;

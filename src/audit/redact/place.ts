@@ -8,6 +8,7 @@ import type { Candidates } from "./candidates.ts";
 import { note, type Tally } from "./findings.ts";
 import type { Change, Scene } from "./plain.ts";
 import type { RedactionPolicy } from "./policy.ts";
+import type { Places } from "./table.ts";
 
 /** The state of one request's walk. */
 export interface Walk {
@@ -35,7 +36,14 @@ export interface Here {
 }
 
 /** What the key of a value says about it. */
-export type KeyScene = Pick<Scene, "place" | "keyBits" | "identity" | "address" | "phi">;
+export interface KeyScene extends Pick<
+  Scene,
+  "place" | "keyBits" | "identity" | "address" | "phi"
+> {
+  /** Set for a list of rows beside a list of column names, and then for each of the rows. */
+  readonly rows?: Places | undefined;
+  readonly row?: Places | undefined;
+}
 
 export const noKey: KeyScene = {
   place: { key: "", rawKey: "", attribute: "" },

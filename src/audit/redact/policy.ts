@@ -1,6 +1,6 @@
 /** The redaction part of a configuration, checked and made ready once. */
 import { compileTables, type PhiTable, type PhiTableConfig } from "../phi/tables.ts";
-import { unexaminedClass } from "./actions.ts";
+import { tokenize, unexaminedClass, type Actions } from "./actions.ts";
 import { detectorsOf } from "./detectors/packs.ts";
 import type { Detector } from "./detector.ts";
 import { identityKeySet } from "./keys.ts";
@@ -70,7 +70,7 @@ export function compileRedaction(config: RedactionConfig): RedactionPolicy {
     pepper: config.pepper,
     tenant,
     identityKeys: identityKeySet([...tenant.from, ...(config.identityKeys ?? [])]),
-    shield: shieldOf(config.pepper.id, classesOf(detectors, tables)),
+    shield: shieldOf(config.pepper.id, writtenBy(detectors, tables)),
   };
 }
 
@@ -93,25 +93,38 @@ function checkIds(rules: readonly RuleConfig[]): void {
   });
 }
 
-function classesOf(detectors: readonly Detector[], tables: readonly PhiTable[]): string[] {
+/** A class and what puts something in the place of its values. */
+interface Writer {
+  readonly class: string;
+  readonly actions: Actions;
+}
+
+function writtenBy(detectors: readonly Detector[], tables: readonly PhiTable[]): Writer[] {
   const columns = tables.flatMap((table) => [...table.columns.values()]);
-  return [
-    unexaminedClass,
-    ...detectors.map((one) => one.class),
-    ...columns.map((one) => one.class),
-  ];
+  return [{ class: unexaminedClass, actions: tokenize }, ...detectors, ...columns];
 }
 
 /**
  * Masks and tokens that this policy may have written, cut or not. Only of its own classes: what a
  * sender writes between the brackets is looked at like any text.
  */
-function shieldOf(pepperId: string, classes: readonly string[]): RegExp {
+function shieldOf(pepperId: string, writers: readonly Writer[]): RegExp {
   const literal = (text: string): string => text.replace(/[.-]/g, "\\$&");
-  const names = [...new Set(classes)].toSorted((a, b) => b.length - a.length).map(literal);
-  const what = `(?:${names.join("|")})`;
+  const names = [...new Set(writers.map((one) => one.class))].toSorted(
+    (a, b) => b.length - a.length,
+  );
+  const what = `(?:${names.map(literal).join("|")})`;
+  const widths = [...new Set(writers.flatMap(({ actions }) => tokenWidth(actions) ?? []))];
+  // Whole tokens may touch their neighbours, cut ones must end for themselves. Of digits alone only
+  // those that were written so: a sender could make a token of any number.
+  const short = [...widths.map((width) => `[0-9a-f]{${width}}`), "[0-9]{0,30}[a-f][0-9a-f]{0,30}"];
+  const digits = `(?:[0-9a-f]{64}|[0-9a-f]{32}|(?:${short.join("|")})(?![0-9A-Za-z]))`;
   const token = `(?:tok|hash)_${what}_${literal(pepperId)}_`;
-  // Whole tokens may touch their neighbours, cut ones must end for themselves.
-  const digits = "(?:[0-9a-f]{64}|[0-9a-f]{32}|[0-9a-f]{1,31}(?![0-9A-Za-z]))";
   return new RegExp(`\\[REDACTED(?::${what})?\\]|${token}${digits}`, "g");
+}
+
+/** Digits of the tokens of a chain that shortens them. */
+function tokenWidth({ steps: [first, second] }: Actions): number | undefined {
+  const keyed = first?.kind === "hash" || first?.kind === "tokenize";
+  return keyed && second?.kind === "truncate" ? second.width : undefined;
 }

@@ -7,9 +7,9 @@ import { phiScene, type PhiScene } from "../phi/account.ts";
 import { isResultKey } from "../phi/keys.ts";
 import type { Field, Message } from "../otlp/schema.ts";
 import { rowScene, treatAnyValue } from "./cell.ts";
-import { FROM_DIGITS, INTEGER, NUMBERS, RULE } from "./candidates.ts";
+import { FROM_DIGITS, FROM_KEY, INTEGER, NUMBERS, RULE } from "./candidates.ts";
 import { note } from "./findings.ts";
-import { isAddressKey, normalizeKey } from "./keys.ts";
+import { isAddressKey, isCarrier, normalizeKey } from "./keys.ts";
 import { numberBits } from "./numbers.ts";
 import {
   below,
@@ -22,6 +22,7 @@ import {
   type Walk,
 } from "./place.ts";
 import { redactPlain, tenantFor, type Change, type Scene } from "./plain.ts";
+import { countPlaces, placesOf, rowsUnder, treatPlace, type Places } from "./table.ts";
 import { starOut } from "./unknown.ts";
 import { applyChanges, redactValue } from "./value.ts";
 
@@ -99,8 +100,11 @@ const REPEATED = /(?:^|\.)(?:events|links|dataPoints|exemplars|entityRefs|quanti
 interface Around {
   readonly phi: PhiScene | undefined;
   readonly attribute: string;
-  /** That an operator's rule is for all under this attribute. */
+  /** Of the map, normalised, and what it says. */
+  readonly key: string;
   readonly bits: number;
+  /** The declared columns of the rows in the map, where it is a table. */
+  readonly places: Places | undefined;
 }
 
 /**
@@ -158,10 +162,15 @@ function phiFor(walk: Walk, mayBeResult: boolean): PhiScene | undefined {
 
 function keyScene(walk: Walk, rawKey: string, bits: number, around: Around | undefined): KeyScene {
   const attribute = around?.attribute ?? rawKey;
+  const own = normalizeKey(rawKey);
+  const carried = around !== undefined && around.key !== "" && isCarrier(own);
+  // That an operator's rule is for all under an attribute holds for every member.
+  const inherited = (around?.bits ?? 0) & (carried ? FROM_KEY : RULE);
   return {
     phi: around?.phi ?? phiFor(walk, isResultKey(rawKey)),
-    place: { key: normalizeKey(rawKey), rawKey, attribute },
-    keyBits: bits | (around?.bits ?? 0),
+    place: { key: carried ? around.key : own, rawKey, attribute },
+    keyBits: bits | inherited,
+    rows: rowsUnder(rawKey, around?.places),
     identity: walk.policy.identityKeys.has(rawKey),
     address: isAddressKey(rawKey),
   };
@@ -207,18 +216,25 @@ function walkLength(walk: Walk, reader: WireReader, here: Here, scene: KeyScene)
   }
 }
 
-function walkList(walk: Walk, here: Here, scene: KeyScene): void {
+function walkList(walk: Walk, here: Here, { rows, row, ...scene }: KeyScene): void {
+  // A list in a list of rows is a row.
+  const inner: KeyScene = rows === undefined ? scene : { ...scene, row: rows };
+  if (row !== undefined) countPlaces(walk, here.enclosure, row, scene.phi!);
   const reader = new WireReader(walk.bytes, here.enclosure.start, here.enclosure.stop);
-  for (let index = 0; reader.next(); index++) {
+  for (let index = -1; reader.next();) {
     if (reader.field !== 1 || reader.wireType !== LENGTH_DELIMITED) {
       walkUnknown(walk, reader, here.path);
       continue;
     }
+    index++;
     const before = walk.edits.length;
     const element = below(here, reader, `${here.path}[${index}]`);
-    if (!walkAnyValue(walk, element, scene)) continue;
-    walk.edits.length = before;
-    remove(walk, reader, here);
+    const place = row?.[index];
+    if (place !== undefined) treatPlace(walk, element, place, scene.phi!);
+    else if (walkAnyValue(walk, element, inner)) {
+      walk.edits.length = before;
+      remove(walk, reader, here);
+    }
   }
 }
 
@@ -227,7 +243,9 @@ function walkMap(walk: Walk, here: Here, scene: KeyScene): void {
   const around: Around = {
     phi: phi === undefined ? undefined : rowScene(walk, here.enclosure, phi),
     attribute: place.attribute,
-    bits: scene.keyBits & RULE,
+    key: place.key,
+    bits: scene.keyBits & FROM_KEY,
+    places: phi === undefined ? undefined : placesOf(walk, here.enclosure, phi),
   };
   const reader = new WireReader(walk.bytes, here.enclosure.start, here.enclosure.stop);
   while (reader.next()) {
