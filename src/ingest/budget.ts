@@ -1,10 +1,12 @@
 /**
  * What all requests together may hold. A request is admitted or refused at once, never queued:
  * senders have queues of their own, and a refusal costs less than a wait that ends in one. Where
- * there is no room, the request whose body has been on its way for longest makes some: senders who
- * begin requests and do not end them cannot keep out those who do.
+ * there is no room, another request gives way: the one whose body has been on its way for longest,
+ * so that who begins requests and does not end them cannot keep out who does; else one of the
+ * sender that holds most while it waits for its turn.
  */
 import { Refusal } from "./refusal.ts";
+import type { Held, Sender } from "./turns.ts";
 
 export interface BudgetBounds {
   readonly requestsMax: number;
@@ -15,6 +17,12 @@ export interface BudgetBounds {
 
 type Kind = "requests" | "bytes";
 
+/** Complete requests that wait for their turn. */
+interface Queue {
+  /** One of another sender gives back what it holds. @returns false where none does. */
+  makeRoom(sender: Sender, refusal: Refusal): boolean;
+}
+
 export class Budget {
   readonly bounds: BudgetBounds;
   /** Requests and bytes that are held now. */
@@ -24,8 +32,15 @@ export class Budget {
   readonly #receiving = new Map<Admission, number>();
   readonly #now: () => number;
 
-  constructor(bounds: BudgetBounds, now: () => number = () => performance.now()) {
+  readonly #queue: Queue;
+
+  constructor(
+    bounds: BudgetBounds,
+    queue: Queue = { makeRoom: () => false },
+    now: () => number = () => performance.now(),
+  ) {
     this.bounds = bounds;
+    this.#queue = queue;
     this.#now = now;
   }
 
@@ -35,16 +50,17 @@ export class Budget {
    *
    * @throws Refusal `overloaded`
    */
-  admit(declaredBytes: number): Admission {
-    while (this.requests >= this.bounds.requestsMax) this.#makeRoom("requests");
-    while (this.bytes + declaredBytes > this.bounds.inflightBytesMax) this.#makeRoom("bytes");
+  admit(sender: Sender, declaredBytes: number): Admission {
+    const { requestsMax, inflightBytesMax } = this.bounds;
+    while (this.requests >= requestsMax) this.#makeRoom(sender, "requests");
+    while (this.bytes + declaredBytes > inflightBytesMax) this.#makeRoom(sender, "bytes");
     this.requests++;
-    return new Admission(this);
+    return new Admission(this, sender);
   }
 
   /** @throws Refusal `overloaded`, with nothing more taken. */
-  take(bytes: number): void {
-    while (this.bytes + bytes > this.bounds.inflightBytesMax) this.#makeRoom("bytes");
+  take(sender: Sender, bytes: number): void {
+    while (this.bytes + bytes > this.bounds.inflightBytesMax) this.#makeRoom(sender, "bytes");
     this.bytes += bytes;
   }
 
@@ -54,13 +70,13 @@ export class Budget {
     return () => this.#receiving.delete(admission);
   }
 
-  /** @throws Refusal `overloaded` where every body is complete, or not long on its way. */
-  #makeRoom(what: Kind): void {
+  /** @throws Refusal `overloaded` where no other request gives way. */
+  #makeRoom(sender: Sender, what: Kind): void {
+    const refusal = this.#full(what);
     const [oldest] = this.#receiving;
-    if (oldest === undefined) throw this.#full(what);
-    const [admission, sinceMs] = oldest;
-    if (this.#now() - sinceMs < this.bounds.receivingMsMin) throw this.#full(what);
-    admission.giveWay(this.#full(what));
+    const isStale = oldest !== undefined && this.#now() - oldest[1] >= this.bounds.receivingMsMin;
+    if (isStale) oldest[0].giveWay(refusal);
+    else if (!this.#queue.makeRoom(sender, refusal)) throw refusal;
   }
 
   /** The sender learns that there is no room, the log how little. */
@@ -72,20 +88,22 @@ export class Budget {
 }
 
 /** The share of one request. */
-export class Admission {
+export class Admission implements Held {
   private readonly budget: Budget;
-  private bytes = 0;
+  private readonly sender: Sender;
+  bytes = 0;
   private open = true;
   private kept = false;
   private onGivenWay: (refusal: Refusal) => void = () => undefined;
 
-  constructor(budget: Budget) {
+  constructor(budget: Budget, sender: Sender) {
     this.budget = budget;
+    this.sender = sender;
   }
 
   /** @throws Refusal `overloaded`, with nothing more taken. */
   take(bytes: number): void {
-    this.budget.take(bytes);
+    this.budget.take(this.sender, bytes);
     this.bytes += bytes;
   }
 

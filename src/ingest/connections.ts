@@ -10,6 +10,8 @@ export class Connection implements Sender {
   served = 0;
   /** Requests whose body is complete and that are not answered. */
   working = 0;
+  /** Of message bodies, also those of refused requests. */
+  bodyBytes = 0;
   readonly socket: Socket;
   /** Its other end: what a socket and the TLS or HTTP/2 on it have in common. */
   readonly end: string;

@@ -9,7 +9,7 @@ import type { Admission, Budget } from "./budget.ts";
 import { type TimeLimit, timeOver } from "./collect.ts";
 import { checkWire } from "./check-wire.ts";
 import type { Connection, Connections } from "./connections.ts";
-import { type Encoding, inflate, tooLarge } from "./inflate.ts";
+import { type Deflated, type Encoding, inflateApart, inflateAtOnce, tooLarge } from "./inflate.ts";
 import { Refusal, type RefusalCode } from "./refusal.ts";
 import { refusalOf } from "./status.ts";
 import type { Turns } from "./turns.ts";
@@ -28,6 +28,12 @@ export interface RequestEvent {
   readonly items?: number;
 }
 
+/**
+ * Why a connection was closed by us: another needed its place, it did not say anything in time,
+ * what it said was no HTTP, or it was frames without messages.
+ */
+export type ClosedReason = "place" | "silent" | "protocol" | "flood";
+
 /** For the operator's log: never holds bytes of a body or credentials. */
 export interface IngestLogEntry {
   readonly level: "debug" | "info" | "warn" | "error";
@@ -44,7 +50,9 @@ export interface Station {
   readonly authentication: Authentication;
   readonly connections: Connections;
   readonly budget: Budget;
+  /** Work on this thread, and the inflation of large bodies on others. */
   readonly turns: Turns;
+  readonly inflations: Turns;
   readonly requestBytesMax: number;
   readonly bodyTimeMsMax: number;
   readonly answerTimeMsMax: number;
@@ -55,6 +63,7 @@ export interface Station {
   readonly now: () => bigint;
   readonly log: (entry: IngestLogEntry) => void;
   readonly onRequest: (event: RequestEvent) => void;
+  readonly onClosed: (reason: ClosedReason) => void;
 }
 
 export interface Received {
@@ -175,17 +184,38 @@ async function handOn(
   body: Received,
   { exchange, station, admission, authenticated, progress }: Visit,
 ): Promise<{ readonly durable: Promise<void> } | null> {
-  const turn = await station.turns.take(exchange.connection);
+  const { connection } = exchange;
+  let turn = await station.turns.take(connection, admission);
   try {
     // Work for nobody would keep those waiting who are still there.
     if (exchange.isGone()) throw new Refusal("aborted", "the sender went away");
-    const inflated = await inflate(body.bytes, body.encoding, station.requestBytesMax, admission);
+    const deflated = { ...body, bytesMax: station.requestBytesMax, admission };
+    let inflated = inflateAtOnce(deflated);
+    if (inflated === null) {
+      turn.end();
+      inflated = await inflateLarge(deflated, connection, station);
+      turn = await station.turns.take(connection, admission);
+    }
     const bytes = transcode(inflated, exchange, station, admission);
     progress.items = checkWire(exchange.signal, bytes);
     if (bytes.length === 0) return null;
     const peer = { address: exchange.peerAddress, authenticated };
     const request = { signal: exchange.signal, bytes, peer, receivedUnixNano: station.now() };
     return { durable: hand(request, exchange.connection, station) };
+  } finally {
+    turn.end();
+  }
+}
+
+/** One at a time: the threads that inflate are the threads that write to the disk. */
+async function inflateLarge(
+  deflated: Deflated,
+  connection: Connection,
+  { inflations }: Station,
+): Promise<Uint8Array> {
+  const turn = await inflations.take(connection, deflated.admission);
+  try {
+    return await inflateApart(deflated);
   } finally {
     turn.end();
   }
@@ -202,7 +232,7 @@ function bound(exchange: Exchange, station: Station): Admission {
     throw tooLarge(`has more than ${station.requestBytesMax} bytes`);
   }
   station.turns.check(exchange.connection);
-  return station.budget.admit(exchange.declaredBytes);
+  return station.budget.admit(exchange.connection, exchange.declaredBytes);
 }
 
 function transcode(

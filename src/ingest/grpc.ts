@@ -35,6 +35,7 @@ import type { ConnectionBounds } from "./http.ts";
 import { type Endpoint, listen, peerAddress, type Receiver, watchLog } from "./listener.ts";
 import { Refusal } from "./refusal.ts";
 import { GRPC, refusalOf, STATUS } from "./status.ts";
+import { watchSessions } from "./session-watch.ts";
 import { loadTls } from "./tls-files.ts";
 
 const SIGNALS: ReadonlyMap<string, Signal> = new Map([
@@ -76,13 +77,20 @@ export async function startGrpc(
     const code = "code" in error ? String(error.code) : "unknown";
     const message = `closed a connection: ${code}; a sender of OTLP/HTTP needs the port of http`;
     station.log({ level: "debug", message, transport: "grpc" });
+    station.onClosed("protocol");
   });
   const bound = await listen(server, endpoint, station);
+  const endWatch = watchSessions(receiver.sessions, () => {
+    const message = "closed a connection: frames without messages";
+    station.log({ level: "warn", message, transport: "grpc" });
+    station.onClosed("flood");
+  });
   const watch = secure === null ? undefined : tls?.follow(secure, watchLog(station));
   return {
     bound,
     async close(graceMs) {
       watch?.close();
+      endWatch();
       await drain(server, receiver, graceMs);
     },
   };
@@ -117,7 +125,10 @@ function admitSession(
   const peer: Peer = { address, certified, connection, greeted: false };
   sessions.set(session, peer);
   // Both ends begin with SETTINGS: a connection that does not is nobody's client.
-  const silent = setTimeout(() => session.destroy(), bounds.headerTimeMsMax);
+  const silent = setTimeout(() => {
+    station.onClosed("silent");
+    session.destroy();
+  }, bounds.headerTimeMsMax);
   session.once("remoteSettings", () => {
     peer.greeted = true;
     clearTimeout(silent);
@@ -150,6 +161,9 @@ async function serve(
   receiver: GrpcReceiver,
 ): Promise<void> {
   const { station } = receiver;
+  const peer = receiver.sessions.get(stream.session as ServerHttp2Session);
+  // A session that ended meanwhile has no calls.
+  if (peer === undefined) return;
   const contentType = headers["content-type"] ?? "";
   if (
     !/^application\/grpc(?:\+proto)?(?:;|$)/i.test(contentType) ||
@@ -160,19 +174,19 @@ async function serve(
       bytes: 0,
     });
     stream.respond({ ":status": 415 }, { endStream: true });
-    linger(stream);
+    linger(stream, peer.connection);
     return;
   }
-  const refusal = await call(stream, headers, receiver);
+  const refusal = await call(stream, headers, { station, peer });
   if (stream.destroyed || stream.closed) return;
   if (refusal === null) acknowledge(stream);
-  else refuse(stream, refusal);
+  else refuse(stream, refusal, peer.connection);
 }
 
 async function call(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
-  { station, sessions }: GrpcReceiver,
+  { station, peer }: { readonly station: Station; readonly peer: Peer },
 ): Promise<Refusal | null> {
   const signal = SIGNALS.get(headers[":path"] ?? "");
   try {
@@ -180,9 +194,6 @@ async function call(
       throw new Refusal("not_found", "expected the method Export of an OTLP service");
     }
     const deadlineMs = timeoutMs(headerOf(headers, "grpc-timeout"));
-    const peer = sessions.get(stream.session as ServerHttp2Session);
-    // A session that ended meanwhile has no calls.
-    if (peer === undefined) throw new Refusal("aborted", "the sender went away");
     const exchange: Exchange = {
       signal,
       authorization: headers.authorization,
@@ -195,7 +206,10 @@ async function call(
       ...(deadlineMs === undefined ? {} : { deadlineMs }),
       async read(admission, limit) {
         const message = new MessageReader(station.requestBytesMax, admission);
-        await collect(stream, { limit, admission }, (chunk) => message.push(chunk));
+        await collect(stream, { limit, admission }, (chunk) => {
+          peer.connection.bodyBytes += chunk.length;
+          message.push(chunk);
+        });
         // A stream that the sender resets ends as well.
         if (stream.closed) throw new Refusal("aborted", "the sender went away");
         return message.finish(headerOf(headers, "grpc-encoding"));
@@ -222,13 +236,15 @@ const HEADERS = {
 };
 
 function acknowledge(stream: ServerHttp2Stream): void {
+  // A sender can close its window and never take it.
+  stream.setTimeout(limits.answerTakenMsMax, () => stream.close(constants.NGHTTP2_CANCEL));
   stream.respond(HEADERS, { waitForTrailers: true });
   stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": String(GRPC.ok) }));
   stream.end(EMPTY_MESSAGE);
 }
 
 /** Headers alone ("Trailers-Only"). */
-function refuse(stream: ServerHttp2Stream, refusal: Refusal): void {
+function refuse(stream: ServerHttp2Stream, refusal: Refusal, connection: Connection): void {
   const trailers = {
     ...HEADERS,
     "grpc-status": String(STATUS[refusal.code].grpc),
@@ -236,20 +252,21 @@ function refuse(stream: ServerHttp2Stream, refusal: Refusal): void {
     "grpc-status-details-bin": toBase64(statusProtobuf(refusal)),
   };
   stream.respond(trailers, { endStream: true });
-  linger(stream);
+  linger(stream, connection);
 }
 
 /**
  * Throws away what a sender still sends after its answer, within bounds of time and size; most
  * stop by themselves. Closing at once would overtake the answer.
  */
-function linger(stream: ServerHttp2Stream): void {
+function linger(stream: ServerHttp2Stream, connection: Connection): void {
   if (stream.readableEnded) return;
   const close = (): void => stream.close(constants.NGHTTP2_NO_ERROR);
   const timer = setTimeout(close, limits.lingerMsMax);
   let bytes = 0;
   stream.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
+    connection.bodyBytes += chunk.length;
     if (bytes > limits.requestBytesMax) close();
   });
   stream.on("close", () => clearTimeout(timer));

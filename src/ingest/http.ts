@@ -232,6 +232,7 @@ function refuseConnection(error: Error, socket: Duplex, { station, inFlight }: H
       ? new Refusal("body_timeout", "the request did not arrive in time: send it again")
       : new Refusal("malformed", "expected a request of HTTP/1.1");
   report("unknown", station, refusal, { bytes: 0 });
+  station.onClosed(refusal.code === "malformed" ? "protocol" : "silent");
   const body = Buffer.from(statusJson(refusal));
   const head = [
     `HTTP/1.1 ${STATUS[refusal.code].http} ${refusal.code}`,

@@ -39,36 +39,27 @@ const CODECS = {
   },
 } as const;
 
-/**
- * Inflates a body. Takes what comes out from `admission`, and gives back what went in.
- *
- * @throws Refusal `too_large` over `bytesMax`, `overloaded`, `bad_compression`
- */
-export async function inflate(
-  bytes: Uint8Array,
-  encoding: Encoding,
-  bytesMax: number,
-  admission: Admission,
-): Promise<Uint8Array> {
-  // RFC 9110 allows no coding of nothing, but senders with an empty body name one.
-  if (encoding === "identity" || bytes.length === 0) return bytes;
-  const inflated =
-    inflateAtOnce(bytes, encoding, bytesMax, admission) ??
-    (await inflateInTurns(bytes, encoding, bytesMax, admission));
-  admission.give(bytes.length);
-  return inflated;
+/** A body as it came, and what it may become. */
+export interface Deflated {
+  readonly bytes: Uint8Array;
+  readonly encoding: Encoding;
+  /** After inflation. */
+  readonly bytesMax: number;
+  /** What comes out is taken from it, and what went in given back. */
+  readonly admission: Admission;
 }
 
 /**
- * In one call on this thread, which costs half of what a stream does and occupies the thread for a
- * few milliseconds at most. Null where the body is too large for one step.
+ * Inflates a body in one call on this thread, which costs half of what a stream does and occupies
+ * the thread for a few milliseconds at most.
+ *
+ * @returns null where it is too large for one step
+ * @throws Refusal `too_large` over `bytesMax`, `overloaded`, `bad_compression`
  */
-function inflateAtOnce(
-  bytes: Uint8Array,
-  encoding: Exclude<Encoding, "identity">,
-  bytesMax: number,
-  admission: Admission,
-): Uint8Array | null {
+export function inflateAtOnce(deflated: Deflated): Uint8Array | null {
+  const { bytes, encoding, bytesMax, admission } = deflated;
+  // RFC 9110 allows no coding of nothing, but senders with an empty body name one.
+  if (encoding === "identity" || bytes.length === 0) return bytes;
   if (bytes.length > deflatedAtOnceBytesMax) return null;
   try {
     const maxOutputLength = Math.min(bytesMax, inflateAtOnceBytesMax);
@@ -76,6 +67,7 @@ function inflateAtOnce(
     const chunkSize = Math.min(inflateAtOnceBytesMax, room);
     const inflated = CODECS[encoding].atOnce(bytes, { maxOutputLength, chunkSize });
     admission.take(inflated.length);
+    admission.give(bytes.length);
     const { byteLength } = inflated.buffer;
     return byteLength > inflated.length * wasteFactorMax ? copyOf(inflated) : inflated;
   } catch (error) {
@@ -99,12 +91,14 @@ function roomFor(bytes: Uint8Array, encoding: Encoding): number {
   return view.getUint32(bytes.length - 4, true) + 1;
 }
 
-function inflateInTurns(
-  bytes: Uint8Array,
-  encoding: Exclude<Encoding, "identity">,
-  bytesMax: number,
-  admission: Admission,
-): Promise<Uint8Array> {
+/**
+ * Inflates a body of any size on another thread.
+ *
+ * @throws Refusal as `inflateAtOnce`
+ */
+export function inflateApart(deflated: Deflated): Promise<Uint8Array> {
+  const { bytes, encoding, bytesMax, admission } = deflated;
+  if (encoding === "identity") return Promise.resolve(bytes);
   const stream: Transform = CODECS[encoding].stream({ chunkSize: chunkBytes });
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -131,7 +125,10 @@ function inflateInTurns(
       chunks.push(chunk);
     });
     stream.on("error", (error) => stop(broken(encoding, error)));
-    stream.on("end", () => resolve(Buffer.concat(chunks, size)));
+    stream.on("end", () => {
+      admission.give(bytes.length);
+      resolve(Buffer.concat(chunks, size));
+    });
     stream.end(bytes);
   });
 }

@@ -32,7 +32,7 @@ export interface Receiver {
 export async function listen(
   server: Server,
   endpoint: Endpoint,
-  station: Pick<Station, "connections" | "log" | "transport">,
+  station: Pick<Station, "connections" | "log" | "onClosed" | "transport">,
 ): Promise<BoundAddress> {
   const { connections, transport } = station;
   // Before the server's own listener, which makes a session of it.
@@ -40,6 +40,7 @@ export async function listen(
     if (!connections.open(socket)) return;
     const message = `closed the quietest connection: ${connections.most} are open, which is the most`;
     station.log({ level: "warn", message, transport });
+    station.onClosed("place");
   });
   const { host, port } = endpoint;
   try {

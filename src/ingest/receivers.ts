@@ -5,7 +5,7 @@ import * as limits from "../limits.ts";
 import { type Authentication, openBearerTokens, openToAll } from "./authentication.ts";
 import { Budget } from "./budget.ts";
 import { Connections } from "./connections.ts";
-import type { IngestLogEntry, RequestEvent, Station, Transport } from "./exchange.ts";
+import type { ClosedReason, IngestLogEntry, RequestEvent, Station, Transport } from "./exchange.ts";
 import { startGrpc } from "./grpc.ts";
 import { type HttpEndpoint, startHttp } from "./http.ts";
 import { transcodeJson } from "./json.ts";
@@ -39,6 +39,8 @@ export interface ReceiverOptions extends Partial<IngestBounds> {
   log?(entry: IngestLogEntry): void;
   /** Told once per request, also per refused one. */
   onRequest?(event: RequestEvent): void;
+  /** Told once per connection that was closed for what its sender does. */
+  onClosed?(event: { readonly transport: Transport; readonly reason: ClosedReason }): void;
 }
 
 export interface Receivers {
@@ -66,15 +68,18 @@ export async function startReceivers(
   handler: Handler,
 ): Promise<Receivers> {
   const bounds = boundsOf(options);
-  const budget = new Budget(bounds);
   const turns = new Turns(bounds);
+  const inflations = new Turns(bounds);
+  const budget = new Budget(bounds, {
+    makeRoom: (...room) => inflations.makeRoom(...room) || turns.makeRoom(...room),
+  });
   const open: { grpc?: Receiver; http?: Receiver } = {};
   const closeAll = async (graceMs: number): Promise<void> => {
     const all = [open.grpc, open.http].filter((opened) => opened !== undefined);
     // Both at once: `graceMs` is for all of it.
     await Promise.all(all.map((opened) => opened.close(graceMs)));
   };
-  const opening = { options, bounds, budget, turns, handler };
+  const opening = { options, bounds, budget, turns, inflations, handler };
   try {
     if (options.grpc !== undefined) open.grpc = await openReceiver("grpc", options.grpc, opening);
     if (options.http !== undefined) open.http = await openReceiver("http", options.http, opening);
@@ -95,6 +100,7 @@ interface Opening {
   readonly bounds: IngestBounds;
   readonly budget: Budget;
   readonly turns: Turns;
+  readonly inflations: Turns;
   readonly handler: Handler;
 }
 
@@ -139,7 +145,7 @@ function openTokens(
 function stationOf(
   transport: Transport,
   endpoint: HttpEndpoint,
-  { options, bounds, budget, turns, handler }: Opening,
+  { options, bounds, budget, turns, inflations, handler }: Opening,
   authentication: Authentication,
 ): Station {
   return {
@@ -148,6 +154,7 @@ function stationOf(
     connections: new Connections(bounds.connectionsMax),
     budget,
     turns,
+    inflations,
     requestBytesMax: endpoint.requestBytesMax ?? bounds.requestBytesMax,
     bodyTimeMsMax: bounds.bodyTimeMsMax,
     answerTimeMsMax: bounds.answerTimeMsMax,
@@ -157,6 +164,7 @@ function stationOf(
     now: () => options.now(),
     log: (entry) => options.log?.(entry),
     onRequest: (event) => options.onRequest?.(event),
+    onClosed: (reason) => options.onClosed?.({ transport, reason }),
   };
 }
 

@@ -18,19 +18,30 @@ export interface TurnBounds {
   readonly atOnce?: number;
 }
 
+/** What a request holds while it waits. */
+export interface Held {
+  readonly bytes: number;
+  /** Gives all of it back. */
+  release(): void;
+}
+
 /** One connection, as far as fairness goes. */
 export interface Sender {
   /** Virtual time, in milliseconds of work, until which it has had its share. */
   served: number;
 }
 
-/** To be ended when the thread is free again. */
+/** To be ended when the thread is free again; ending it twice does nothing. */
 export interface Turn {
   end(): void;
 }
 
+/** Of a request that waits, beside its body: headers, streams, promises. */
+const requestBytes = 16 * 1024;
+
 interface Waiting {
   readonly sender: Sender;
+  readonly held: Held;
   readonly sinceMs: number;
   readonly begin: (turn: Turn) => void;
   readonly refuse: (refusal: Refusal) => void;
@@ -73,13 +84,43 @@ export class Turns {
   }
 
   /** @throws Refusal `overloaded` where the turn does not come in time. */
-  take(sender: Sender): Promise<Turn> {
+  take(sender: Sender, held: Held): Promise<Turn> {
     if (this.#waiting.size === 0 && this.#isFree) return Promise.resolve(this.#begin(sender));
     return new Promise((begin, refuse) => {
-      this.#waiting.add({ sender, sinceMs: this.#now(), begin, refuse });
+      this.#waiting.add({ sender, held, sinceMs: this.#now(), begin, refuse });
       this.#watchExpiry();
       this.#lookSoon();
     });
+  }
+
+  /**
+   * Makes room for a request of `sender`: the newest of whoever holds most while it waits gives
+   * back what it holds.
+   *
+   * @returns false where nobody waits, or `sender` itself holds most
+   */
+  makeRoom(sender: Sender, refusal: Refusal): boolean {
+    const most = this.#mostHeld();
+    if (most === undefined || most.sender === sender) return false;
+    this.#waiting.delete(most);
+    most.held.release();
+    most.refuse(refusal);
+    return true;
+  }
+
+  /** The newest request of the sender whose waiting requests hold most. */
+  #mostHeld(): Waiting | undefined {
+    const bySender = new Map<Sender, number>();
+    let most: Waiting | undefined;
+    let mostBytes = 0;
+    for (const one of this.#waiting) {
+      const bytes = (bySender.get(one.sender) ?? 0) + one.held.bytes + requestBytes;
+      bySender.set(one.sender, bytes);
+      if (bytes < mostBytes) continue;
+      most = one;
+      mostBytes = bytes;
+    }
+    return most;
   }
 
   get #isFree(): boolean {
@@ -92,8 +133,11 @@ export class Turns {
     this.#busy++;
     this.#virtualMs = Math.max(this.#virtualMs, sender.served);
     const start = this.#virtualMs;
+    let isOver = false;
     return {
       end: () => {
+        if (isOver) return;
+        isOver = true;
         const tookMs = this.#now() - startedMs;
         // More than before where it had several turns at a time.
         sender.served = Math.max(start, sender.served) + tookMs;

@@ -113,6 +113,7 @@ function receiving(
     log: ({ level, message, cause, ...fields }: IngestLogEntry) =>
       limited[level](cause === undefined ? fields : { ...fields, error: cause }, message),
     onRequest: (event) => metrics.request(event),
+    onClosed: (event) => metrics.connectionClosed(event),
   };
 }
 

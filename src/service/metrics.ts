@@ -25,6 +25,8 @@ interface CommitOutcome {
 
 export interface Metrics {
   request(outcome: RequestOutcome): void;
+  /** Told once per connection that was closed for what its sender does. */
+  connectionClosed(closed: { readonly transport: string; readonly reason: string }): void;
   commit(outcome: CommitOutcome): void;
   /** The exposition text and its content type. */
   expose(): Promise<{ text: string; contentType: string }>;
@@ -40,6 +42,12 @@ export function createMetrics(observe: () => SidecarState): Metrics {
   collectDefaultMetrics({ register: registry });
   const requests = requestCounters(registry);
   const commits = commitCounters(registry);
+  const closed = new Counter({
+    name: "spanseal_closed_connections_total",
+    help: "Connections closed for what their sender does, by reason.",
+    labelNames: ["reason", "transport"] as const,
+    registers: [registry],
+  });
   const refreshState = stateGauges(registry);
   return {
     request(outcome) {
@@ -49,6 +57,7 @@ export function createMetrics(observe: () => SidecarState): Metrics {
       if (code === "ok") requests.items.inc({ signal, transport }, items);
       else requests.rejected.inc({ code, transport });
     },
+    connectionClosed: ({ transport, reason }) => closed.inc({ transport, reason }),
     commit: commits,
     async expose() {
       refreshState(observe());

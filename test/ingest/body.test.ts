@@ -29,7 +29,7 @@ test("however the chunks fall, the bytes are those that came, and are all that i
     fc.property(fc.nat(20_000), sizes, fc.boolean(), (size, chunkSizes, announced) => {
       const sent = content.subarray(0, size * 15);
       const budget = budgetOf(MIB);
-      const body = new Body(budget.admit(0), announced ? sent.length : Infinity);
+      const body = new Body(budget.admit({ served: 0 }, 0), announced ? sent.length : Infinity);
       for (const chunk of inChunks(sent, chunkSizes)) body.push(chunk);
       const bytes = body.bytes();
       expect(bytes.equals(sent)).toBe(true);
@@ -43,7 +43,7 @@ test("however the chunks fall, the bytes are those that came, and are all that i
 test("what was only announced takes no room", () => {
   const before = process.memoryUsage().arrayBuffers;
   const bodies = Array.from({ length: 10 }, () => {
-    const body = new Body(budgetOf(64 * MIB).admit(0), 64 * MIB);
+    const body = new Body(budgetOf(64 * MIB).admit({ served: 0 }, 0), 64 * MIB);
     body.push(Buffer.from("a little"));
     return body;
   });
@@ -53,7 +53,7 @@ test("what was only announced takes no room", () => {
 
 test("a chunk beyond the budget is refused, and nothing of it taken", () => {
   const budget = budgetOf(100);
-  const body = new Body(budget.admit(0), Infinity);
+  const body = new Body(budget.admit({ served: 0 }, 0), Infinity);
   body.push(Buffer.alloc(60));
   expect(() => body.push(Buffer.alloc(60))).toThrow(Refusal);
   expect([body.size, budget.bytes]).toEqual([60, 60]);

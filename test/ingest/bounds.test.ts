@@ -264,6 +264,7 @@ describe("overload", () => {
       transport: "grpc",
       connections: new Connections(1),
       log: (entry: IngestLogEntry) => log.push(entry),
+      onClosed: () => undefined,
     } as const;
     await listen(server, { host: "127.0.0.1", port: 0 }, station);
     const cause = Object.assign(new Error("accept ENFILE"), { code: "ENFILE" });

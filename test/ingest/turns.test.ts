@@ -1,7 +1,7 @@
 /** Whose turn it is: fair among senders, bounded in time, with looks at the network between. */
 import { expect, test } from "vitest";
 import { Refusal } from "../../src/ingest/refusal.ts";
-import { type Sender, Turns } from "../../src/ingest/turns.ts";
+import { type Held, type Sender, Turns } from "../../src/ingest/turns.ts";
 
 /** A clock that only work moves. */
 class Work {
@@ -14,7 +14,7 @@ class Work {
   /** One request that occupies the thread for `ms`. */
   async send(name: string, sender: Sender, ms: number): Promise<void> {
     try {
-      const turn = await this.turns.take(sender);
+      const turn = await this.turns.take(sender, nothing);
       this.ms += ms;
       this.order.push(name);
       turn.end();
@@ -25,6 +25,7 @@ class Work {
   }
 }
 
+const nothing: Held = { bytes: 0, release: () => undefined };
 const sender = (): Sender => ({ served: 0 });
 
 test("a sender of little is not behind the queue of one that sends much", async () => {
@@ -86,10 +87,36 @@ test("the network is looked at between slices of work", async () => {
 
 test("a turn that waits for other threads does not keep others for ever", async () => {
   const turns = new Turns({ queueTimeMsMax: 20, workSliceMs: 5 });
-  const held = await turns.take(sender());
-  await expect(turns.take(sender())).rejects.toMatchObject({ code: "overloaded" });
+  const held = await turns.take(sender(), nothing);
+  await expect(turns.take(sender(), nothing)).rejects.toMatchObject({ code: "overloaded" });
   held.end();
-  (await turns.take(sender())).end();
+  (await turns.take(sender(), nothing)).end();
+});
+
+test("where there is no room, the newest of whoever holds most gives way", async () => {
+  const turns = new Turns({ queueTimeMsMax: 1_000, workSliceMs: 5 });
+  const [greedy, small, newcomer] = [sender(), sender(), sender()];
+  const given: string[] = [];
+  const refused: string[] = [];
+  const wait = (name: string, one: Sender, bytes: number): void => {
+    const held = { bytes, release: () => void given.push(name) };
+    turns.take(one, held).then(
+      (turn) => turn.end(),
+      () => refused.push(name),
+    );
+  };
+  const full = new Refusal("overloaded", "full");
+  expect(turns.makeRoom(newcomer, full)).toBe(false);
+  const busy = await turns.take(sender(), nothing);
+  wait("small", small, 300);
+  for (const name of ["a", "b", "c"]) wait(name, greedy, 100);
+  expect(turns.makeRoom(greedy, full)).toBe(false);
+  expect(turns.makeRoom(newcomer, full)).toBe(true);
+  expect(turns.makeRoom(small, full)).toBe(true);
+  expect(given).toEqual(["c", "b"]);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(refused).toEqual(["c", "b"]);
+  busy.end();
 });
 
 test("where the work is done elsewhere, several have a turn, and what all of them took counts", async () => {
