@@ -23,9 +23,11 @@ export const headerTimeMsMax = 10_000;
 /** Ingest: from the headers to the end of the body. */
 export const bodyTimeMsMax = 30_000;
 /** Ingest: a body that has been on its way for longer loses its place when there is no other. */
-export const receivingMsMin = 1_000;
+export const receivingMsMin = 200;
 /** Ingest: a complete body waits this long for its turn; then more comes than can be done. */
 export const queueTimeMsMax = 1_000;
+/** Ingest: a large deflated body waits this long for those before it. */
+export const inflateQueueTimeMsMax = 5_000;
 /** Ingest: work between two looks at the network. */
 export const workSliceMs = 5;
 /** Ingest: from the end of the body to the answer; exporters give up after 10 s in all. */

@@ -22,7 +22,7 @@ import { Refusal } from "./refusal.ts";
 /** `deflate` has zlib framing (RFC 9110 8.4.1.2). */
 export type Encoding = "identity" | "gzip" | "deflate" | "zstd";
 
-const chunkBytes = 64 * 1024;
+const chunkBytes = 256 * 1024;
 
 // RFC 9659: a zstd content coding needs no window over 8 MiB. Without this a few bytes of frame
 // header would make the decoder allocate 128 MiB.

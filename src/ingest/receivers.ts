@@ -69,7 +69,7 @@ export async function startReceivers(
 ): Promise<Receivers> {
   const bounds = boundsOf(options);
   const turns = new Turns(bounds);
-  const inflations = new Turns(bounds);
+  const inflations = new Turns({ ...bounds, queueTimeMsMax: limits.inflateQueueTimeMsMax });
   const budget = new Budget(bounds, {
     makeRoom: (...room) => inflations.makeRoom(...room) || turns.makeRoom(...room),
   });

@@ -36,6 +36,7 @@ export interface Turn {
   end(): void;
 }
 
+const nothing: Held = { bytes: 0, release: () => undefined };
 /** Of a request that waits, beside its body: headers, streams, promises. */
 const requestBytes = 16 * 1024;
 
@@ -84,7 +85,7 @@ export class Turns {
   }
 
   /** @throws Refusal `overloaded` where the turn does not come in time. */
-  take(sender: Sender, held: Held): Promise<Turn> {
+  take(sender: Sender, held: Held = nothing): Promise<Turn> {
     if (this.#waiting.size === 0 && this.#isFree) return Promise.resolve(this.#begin(sender));
     return new Promise((begin, refuse) => {
       this.#waiting.add({ sender, held, sinceMs: this.#now(), begin, refuse });

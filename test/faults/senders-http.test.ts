@@ -4,7 +4,7 @@ import { deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { askHttp } from "../conformance/clients.ts";
 import { JSON_TYPE, PROTOBUF } from "../conformance/payloads.ts";
-import { conclude } from "./senders.ts";
+import { harms } from "./senders.ts";
 import { marker, Siege } from "./siege.ts";
 
 const mib = 1024 * 1024;
@@ -21,7 +21,7 @@ afterAll(() => siege.lift());
 
 /** The status lines that came, in order. */
 function statuses(text: string): number[] {
-  return [...text.matchAll(/^HTTP\/1\.1 (\d{3}) /gm)].map(([, status]) => Number(status));
+  return [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
 }
 
 /** Sends `text` on connections of their own and waits until each is closed by the other end. */
@@ -46,7 +46,7 @@ describe("OTLP/HTTP: time and places", () => {
       expect(held.filter(({ socket }) => socket.closed).length).toBeGreaterThan(70);
     });
     expect(report.closed).toBeGreaterThan(70);
-    conclude(context, "the quietest are closed where a place is needed", report);
+    expect(harms(context, "the quietest are closed where a place is needed", report)).toEqual([]);
   });
 
   test("slow headers and slow bodies, a byte a second", async (context) => {
@@ -63,7 +63,7 @@ describe("OTLP/HTTP: time and places", () => {
       only(await Promise.all(bodies.map(({ closed }) => closed)), 503);
       clearInterval(drip);
     });
-    conclude(context, "503 after 10 s (headers) and 30 s (body), closed", report);
+    expect(harms(context, "503 after 10 s (headers) and 30 s (body), closed", report)).toEqual([]);
   }, 90_000);
 });
 
@@ -73,11 +73,13 @@ describe("OTLP/HTTP: headers", () => {
       const raws = await siege.connect(siege.http, 20);
       for (const { socket } of raws) {
         socket.write(line);
-        for (let count = 0; count < 400; count++) socket.write(`x-${count}: ${marker}\r\n`);
+        for (let count = 0; count < 2_000; count++) socket.write(`x-${count}: ${marker}\r\n`);
       }
-      only(await Promise.all(raws.map(({ closed }) => closed)), 400);
+      const answers = await Promise.all(raws.map(({ closed }) => closed));
+      // Who still sends when it is closed may not see the answer.
+      for (const answer of answers) expect([400, undefined]).toContain(statuses(answer)[0]);
     });
-    conclude(context, "400 at 16 KiB, closed", report);
+    expect(harms(context, "400 at 16 KiB, closed", report)).toEqual([]);
   });
 
   test("3,000 tiny headers in each of 100 requests", async (context) => {
@@ -87,7 +89,7 @@ describe("OTLP/HTTP: headers", () => {
       for (const { socket } of raws) socket.write(tiny.repeat(10));
       await Promise.all(raws.map((raw) => raw.until(/^HTTP\/1\.1 (?:200|400) /)));
     });
-    conclude(context, "200, where they fit into 16 KiB", report);
+    expect(harms(context, "200, where they fit into 16 KiB", report)).toEqual([]);
   });
 
   test.each([
@@ -132,7 +134,7 @@ describe("OTLP/HTTP: bodies", () => {
       const sent = Array.from({ length: 16 }, () => askHttp(siege.http, { headers, body }));
       for (const { status } of await Promise.all(sent)) expect(allowed).toContain(status);
     });
-    conclude(context, `${allowed[0]}`, report);
+    expect(harms(context, `${allowed[0]}`, report)).toEqual([]);
   });
 
   test("10,000 levels of JSON and of protobuf", async (context) => {
@@ -152,7 +154,7 @@ describe("OTLP/HTTP: bodies", () => {
         expect((await askHttp(siege.http, { headers: PROTOBUF, body })).status).toBe(400);
       }
     });
-    conclude(context, "400", report);
+    expect(harms(context, "400", report)).toEqual([]);
   });
 
   test("lengths and numbers of protobuf that lie", async (context) => {
@@ -169,7 +171,7 @@ describe("OTLP/HTTP: bodies", () => {
         expect((await askHttp(siege.http, { headers: PROTOBUF, body })).status).toBe(400);
       }
     });
-    conclude(context, "400", report);
+    expect(harms(context, "400", report)).toEqual([]);
   });
 
   test("300 resets in the middle of a body", async (context) => {
@@ -179,7 +181,7 @@ describe("OTLP/HTTP: bodies", () => {
       await delay(200);
       for (const { socket } of raws) socket.resetAndDestroy();
     });
-    conclude(context, "nothing", report);
+    expect(harms(context, "nothing", report)).toEqual([]);
   });
 
   test("2,000 requests in one write", async (context) => {
@@ -188,19 +190,34 @@ describe("OTLP/HTTP: bodies", () => {
       const [raw] = await siege.connect(siege.http);
       raw!.socket.write(one.repeat(2_000));
       while (statuses(raw!.received()).length < 2_000) await delay(20);
-      expect(new Set(statuses(raw!.received()))).toEqual(new Set([200]));
+      for (const status of statuses(raw!.received())) expect([200, 503]).toContain(status);
     });
-    conclude(context, "2,000 answers, in order", report);
+    expect(harms(context, "as many answers, 503 beyond what there is room for", report)).toEqual(
+      [],
+    );
   });
 
   const chunked = `${head}transfer-encoding: chunked\r\n\r\n`;
-  const chunks: readonly [string, string, readonly number[]][] = [
-    ["a size that is no number", `${chunked}zz\r\n`, [400]],
-    ["a size of 2^64", `${chunked}10000000000000000\r\n`, [400]],
-    ["a negative size", `${chunked}-1\r\n`, [400]],
-    ["extensions of 100 KB", `${chunked}1;${"a=b;".repeat(25_000)}\r\nx\r\n`, [400, 413]],
-    ["trailers of 100 KB", `${chunked}0\r\n${"a: b\r\n".repeat(17_000)}\r\n`, [400, 431]],
-    ["more than was announced", `${head}content-length: 1\r\n\r\n\u000axyz\r\n\r\n`, [400]],
+  // Closed in the middle of a request, with an answer or without.
+  const chunks: readonly [string, string, readonly (number | undefined)[]][] = [
+    ["a size that is no number", `${chunked}zz\r\n`, [400, undefined]],
+    ["a size of 2^64", `${chunked}10000000000000000\r\n`, [400, undefined]],
+    ["a negative size", `${chunked}-1\r\n`, [400, undefined]],
+    [
+      "extensions of 100 KB",
+      `${chunked}1;${"a=b;".repeat(25_000)}\r\nx\r\n`,
+      [400, 413, undefined],
+    ],
+    [
+      "trailers of 100 KB",
+      `${chunked}0\r\n${"a: b\r\n".repeat(17_000)}\r\n`,
+      [400, 431, undefined],
+    ],
+    [
+      "more than was announced",
+      `${head}content-length: 1\r\n\r\n\u000axyz\r\n\r\n`,
+      [400, undefined],
+    ],
   ];
 
   test.for(chunks)("chunks: %s", async ([, text, allowed], context) => {
@@ -209,7 +226,7 @@ describe("OTLP/HTTP: bodies", () => {
         expect(allowed).toContain(statuses(answer).at(-1));
       }
     });
-    conclude(context, `${allowed.join(" or ")}, closed`, report);
+    expect(harms(context, "closed", report)).toEqual([]);
   });
 
   test("100,000 chunks of one byte, on 10 connections", async (context) => {
@@ -217,9 +234,9 @@ describe("OTLP/HTTP: bodies", () => {
       const raws = await siege.connect(siege.http, 10);
       for (const { socket } of raws)
         socket.write(`${chunked}${"1\r\nx\r\n".repeat(10_000)}0\r\n\r\n`);
-      await Promise.all(raws.map((raw) => raw.until(/^HTTP\/1\.1 400 /)));
+      await Promise.all(raws.map((raw) => raw.until(/^HTTP\/1\.1 200 /)));
     });
-    conclude(context, "400: it is no protobuf", report);
+    expect(harms(context, "200: unknown fields", report)).toEqual([]);
   });
 });
 

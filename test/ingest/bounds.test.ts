@@ -68,7 +68,7 @@ describe("size", () => {
     const sent = Array.from({ length: 12 }, () => post(rig.httpPort, { headers, body: bomb }));
     const statuses = new Set((await Promise.all(sent)).map(({ status }) => status));
     // Zeros are no protobuf; those that found no room may come back.
-    expect(statuses).toEqual(new Set([400, 503]));
+    expect([...statuses].filter((status) => status !== 503)).toEqual([400]);
     expect(peak).toBeLessThanOrEqual(32 * MIB);
     expect(rig.receivers.inFlight()).toEqual({ requests: 0, bytes: 0 });
   });

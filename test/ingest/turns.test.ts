@@ -86,7 +86,7 @@ test("the network is looked at between slices of work", async () => {
 });
 
 test("a turn that waits for other threads does not keep others for ever", async () => {
-  const turns = new Turns({ queueTimeMsMax: 20, workSliceMs: 5 });
+  const turns = new Turns({ queueTimeMsMax: 300, workSliceMs: 5 });
   const held = await turns.take(sender(), nothing);
   await expect(turns.take(sender(), nothing)).rejects.toMatchObject({ code: "overloaded" });
   held.end();
