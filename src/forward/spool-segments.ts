@@ -35,7 +35,7 @@ export interface SegmentsOptions {
 }
 
 /** Kept for the next write: fresh memory costs more than the copy into it. */
-const scratchBytesKept = 1024 * 1024;
+const scratchBytesKept = 4 * 1024 * 1024;
 
 export class SpoolSegments {
   private readonly options: SegmentsOptions;
