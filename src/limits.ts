@@ -168,6 +168,8 @@ export const keyEpochsMax = 9999;
 /** Inclusion proofs: bytes of one proof with its checkpoint. */
 export const proofBytesMax: number = 256 * KIB;
 
+/** Service: the part of the heap that new objects are made in; it grows by doubling. */
+export const youngGenerationBytes: number = 16 * MIB;
 /** Service: requests that a thread has at a time; the others wait for it. */
 export const threadRequestsMax = 2;
 /** Service: a thread that has work and answers nothing for so long is ended. */

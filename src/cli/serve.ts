@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { agentEnvironment, formatBanner } from "../service/banner.ts";
 import { serveUntilSignal } from "../service/lifecycle.ts";
 import { openLog } from "../service/log.ts";
+import { boundYoungGeneration } from "../service/young-generation.ts";
 import { locate, withLocation } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
 import { printJson, say } from "./output.ts";
@@ -32,6 +33,7 @@ async function serve(options: LocationOptions): Promise<void> {
   const { config } = loaded;
   // Loaded here, so that the other commands start without receivers and clients.
   const { openSidecar } = await import("../service/compose.ts");
+  boundYoungGeneration();
   const processLog = openLog(config.service.telemetry.logs.level);
   await serveUntilSignal(processLog, async () => {
     const sidecar = await openSidecar(loaded, processLog.log);
