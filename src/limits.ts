@@ -225,6 +225,10 @@ export const unknownLevelsMax = 16;
 
 /** Publish: time between two looks at what is due. */
 export const publishPollMs = 1000;
+/** Publish: time for the bucket to answer a question; writes may take as long as they need. */
+export const bucketAnswerMsMax: number = 10 * 1000;
+/** Publish: time after which an attempt that is still under way is told of. */
+export const publishAttemptMsUsual: number = 10 * 1000;
 /** Publish: wait before the bucket is tried again, doubled from the first to the second. */
 export const publishRetryMsMin = 1000;
 export const publishRetryMsMax: number = 60 * 1000;

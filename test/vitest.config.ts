@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     root: new URL("..", import.meta.url).pathname,
     include: ["test/**/*.test.ts"],
-    exclude: ["test/slow/**", "test/faults/**", "node_modules/**"],
+    exclude: ["test/slow/**", "test/faults/storage/**", "test/faults/sink-*", "node_modules/**"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: "forks",

@@ -9,5 +9,9 @@ if (import.meta.filename.endsWith(".ts")) {
   enableCompileCache(join(import.meta.dirname, "../../node_modules/.cache/spanseal"));
 }
 
+// Each call of a file system that hangs (a network disk that is away) holds a thread, as does a name
+// that is not resolved: the ledger must find one free all the same. Read when the first is needed.
+process.env["UV_THREADPOOL_SIZE"] ??= "16";
+
 const { run } = await import("./program.ts");
 await run();

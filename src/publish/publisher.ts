@@ -3,7 +3,7 @@
  * on demand and at the end. It follows the ledger and never holds it up; what the bucket does not
  * take is queued on disk and tried again for ever.
  */
-import { checkpointRecordsMax, publishPollMs } from "../limits.ts";
+import { checkpointRecordsMax, publishAttemptMsUsual, publishPollMs } from "../limits.ts";
 import type { Clock } from "../ledger/clock.ts";
 import type { Files } from "../ledger/files.ts";
 import type { NoteVerifier } from "../ledger/note.ts";
@@ -86,6 +86,8 @@ export class Publisher {
   /** False after a failure, until bucket and ledger were looked at again. */
   #isSettled = false;
   #error: Error | undefined;
+  /** Since when an attempt is under way. */
+  #busySinceMs: number | undefined;
   #sealedAtMs: number;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -161,9 +163,18 @@ export class Publisher {
       lagRecords: Math.max(0, ledger.size - publishedSize),
       ...(maxLagMs !== undefined && { lagMsMax: maxLagMs }),
       pendingRoots: pending.length,
-      ...(this.#error !== undefined && { lastError: this.#error.message }),
+      ...this.#lastError(),
       halted: this.#isHalted(),
     };
+  }
+
+  #lastError(): Pick<PublisherStatus, "lastError"> {
+    if (this.#error !== undefined) return { lastError: this.#error.message };
+    if (this.#busySinceMs === undefined) return {};
+    const seconds = Math.floor((this.#elapsedMs() - this.#busySinceMs) / 1000);
+    if (seconds * 1000 < publishAttemptMsUsual) return {};
+    const { location } = this.#options.bucket;
+    return { lastError: `an attempt has been under way in ${location} for ${seconds} s` };
   }
 
   /** Why nothing more should be accepted: the bucket is behind by more than `maxLagMs`. */
@@ -242,10 +253,13 @@ export class Publisher {
 
   /** Runs `action` and keeps its failure for `status`. @returns the failure. */
   async #attempt(action: () => Promise<unknown>): Promise<Error | undefined> {
+    this.#busySinceMs = this.#elapsedMs();
     try {
       await action();
     } catch (error) {
       return this.#failed(error);
+    } finally {
+      this.#busySinceMs = undefined;
     }
     return undefined;
   }

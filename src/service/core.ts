@@ -20,9 +20,10 @@ import { openLedger } from "../ledger/ledger.ts";
 import type { KnownSize, Ledger, LedgerBounds } from "../ledger/ledger.ts";
 import type { NoteVerifier } from "../ledger/note.ts";
 import { readRecord } from "../ledger/read.ts";
-import { controlTextCharsMax } from "../limits.ts";
+import { bucketAnswerMsMax, controlTextCharsMax } from "../limits.ts";
 import { BucketError } from "../publish/bucket/bucket.ts";
 import type { Bucket } from "../publish/bucket/bucket.ts";
+import { boundedBucket } from "../publish/bucket/bounded.ts";
 import { directoryBucket } from "../publish/bucket/directory.ts";
 import { openPublisher, readBucketEvidence } from "../publish/publisher.ts";
 import type { Publisher } from "../publish/publisher.ts";
@@ -72,7 +73,8 @@ export interface CoreBounds {
 export async function openCore(options: CoreOptions): Promise<Core> {
   const { config, log, keys, files = nodeFiles, bounds } = options;
   // Absolute: what was published is remembered by the bucket's location, however it is spelled.
-  const bucket = directoryBucket(resolve(config.publish.bucket), files);
+  const location = resolve(config.publish.bucket);
+  const bucket = boundedBucket(directoryBucket(location, files), bucketAnswerMsMax);
   const spool = new SpoolOpening(
     { ...options, files, appendControl: (control) => ledger.appendControl(control) },
     bounds?.spool,
@@ -87,7 +89,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     ...(spool.isConfigured ? { follower: spool } : {}),
     opened: {
       mode: config.compliance.mode,
-      publishTargets: [resolve(config.publish.bucket)],
+      publishTargets: [location],
       sealIntervalMs: config.publish.interval,
       softwareVersion: version,
     },

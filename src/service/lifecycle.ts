@@ -48,10 +48,13 @@ export async function serveUntilSignal(
     const signal = await stopping.promise;
     log.info({ signal }, "shutting down");
     const late = setTimeout(() => {
-      log.error({}, `not closed after ${shutdownMsMax} ms: ending at once`);
-      exit(failedExitCode);
+      log.error({}, `not ended after ${shutdownMsMax} ms: ending at once`);
+      flush();
+      // An exit would wait for calls of the file system that never return.
+      process.kill(process.pid, "SIGKILL");
     }, shutdownMsMax);
-    await opened.close().finally(() => clearTimeout(late));
+    // A process that has nothing left to wait for ends before.
+    await opened.close().finally(() => late.unref());
     log.info({}, "closed");
   } finally {
     for (const signal of signals) process.off(signal, onSignal);

@@ -39,9 +39,10 @@ export class BucketTrial {
     onTestFinished(() => clearInterval(looking));
   }
 
-  static async start(publish: Plain = {}): Promise<BucketTrial> {
+  static async start(publish: Plain = {}, cwd?: string): Promise<BucketTrial> {
     const config = { publish: { interval: "1s", ...publish } };
-    return new BucketTrial(await startSidecar({ config }), config);
+    const place = cwd === undefined ? {} : { cwd };
+    return new BucketTrial(await startSidecar({ config, ...place }), config);
   }
 
   get sidecar(): SidecarProcess {
@@ -151,6 +152,7 @@ export interface Verdict {
   readonly verify: string;
 }
 
+/** Everything that was signed is published as it was, and the verifier agrees. */
 export const whole = { missing: 0, twice: 0, verify: "ok" };
 
 function queued(folder: string): string[] {
