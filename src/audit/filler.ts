@@ -4,7 +4,7 @@ import { cutContentBytes, cutValueBytes } from "../limits.ts";
 import { canonicalize } from "../bytes/canonical-json.ts";
 import { BLANK, type Form, FROM, numbersPerBlank } from "./form.ts";
 import { linksJson, writeLogBody, writeValue } from "./json-value.ts";
-import type { JsonWriter } from "./json-writer.ts";
+import { type JsonWriter, textBytesMax } from "./json-writer.ts";
 import { MEMBERS } from "./members.ts";
 import { isSentinel } from "./sentinels.ts";
 import type { Attributes } from "./walk/attributes.ts";
@@ -39,44 +39,85 @@ export class Filler {
     this.#unobserved = encodeUtf8(`"${"0".repeat(observedChars)}"`);
   }
 
-  /** @returns false where the form turned out to be unfit: what was written counts for nothing */
+  /**
+   * Runs and plain texts, which are nearly all, are written here at once; the rest by `#put`.
+   *
+   * @returns false where the form turned out to be unfit: what was written counts for nothing
+   */
   fill({ text, blanks }: Form): boolean {
     const writer = this.#writer;
+    const { kind, valueStart, valueStop } = this.#columns;
+    writer.from(this.#bytes);
+    // Room for all runs is kept whatever comes between them.
+    let limit = this.#reserve(text.byteLength);
+    let { at, words } = writer;
     let from = 0;
-    for (let at = 0; ; at += numbersPerBlank) {
-      const length = blanks[at]!;
-      writer.run(text, from, length);
+    for (let place = 0; ; place += numbersPerBlank) {
+      const length = blanks[place]!;
+      for (let offset = 0; offset < length; offset += 8) {
+        words.setBigInt64(at + offset, text.getBigInt64(from + offset, true), true);
+      }
+      at += length;
       from += length;
-      const blank = blanks[at + 1]!;
-      if (blank === BLANK.end) return true;
-      if (blank > BLANK.checkedRow) this.#other(blank, blanks[at + 4]!);
-      else if (!this.#row(blank, this.#rowOf(blanks, at), blanks[at + 4]!)) return false;
+      const blank = blanks[place + 1]!;
+      if (blank === BLANK.end) break;
+      if (blank <= BLANK.leftover && !this.cut) {
+        const row = this.#rowOf(blanks, place);
+        const start = valueStart[row]!;
+        const stop = valueStop[row]!;
+        if (kind[row] === STRING && at + textBytesMax(stop - start) <= limit) {
+          if (blank === BLANK.checkedText && isSentinel(this.#bytes, start, stop)) return false;
+          at = writer.text(at, start, stop);
+          continue;
+        }
+      }
+      writer.at = at;
+      if (!this.#put(blanks, place)) return false;
+      limit = this.#reserve(text.byteLength);
+      ({ at, words } = writer);
     }
+    writer.at = at;
+    return true;
   }
 
-  #rowOf(blanks: Int32Array, at: number): number {
-    const from = blanks[at + 3];
+  /** @returns how far anything else may reach */
+  #reserve(count: number): number {
+    const writer = this.#writer;
+    writer.reserve(count);
+    return writer.bytes.length - count;
+  }
+
+  #rowOf(blanks: Int32Array, place: number): number {
+    const from = blanks[place + 3];
     const first = from === FROM.item ? this.itemAt : from === FROM.inherited ? this.inheritedAt : 0;
-    return first + blanks[at + 2]!;
+    return first + blanks[place + 2]!;
   }
 
-  #row(blank: number, row: number, member: number): boolean {
+  #put(blanks: Int32Array, place: number): boolean {
+    const blank = blanks[place + 1]!;
+    const member = blanks[place + 4]!;
+    if (blank > BLANK.checkedRow) {
+      this.#other(blank, member);
+      return true;
+    }
+    const row = this.#rowOf(blanks, place);
+    if (blank === BLANK.leftover) this.#leftover(row);
+    else if (blank === BLANK.checkedText || blank === BLANK.checkedRow) {
+      const { valueStart, valueStop } = this.#columns;
+      if (isSentinel(this.#bytes, valueStart[row]!, valueStop[row]!)) return false;
+      this.#member(row, member);
+    } else this.#member(row, member);
+    return true;
+  }
+
+  #member(row: number, member: number): void {
     const columns = this.#columns;
     const kind = columns.kind[row]!;
     const start = columns.valueStart[row]!;
     const whole = columns.valueStop[row]!;
-    if (blank === BLANK.leftover) {
-      this.#leftover(row);
-      return true;
-    }
-    if (blank === BLANK.checkedText || blank === BLANK.checkedRow) {
-      if (isSentinel(this.#bytes, start, whole)) return false;
-    }
     const stop = this.cut ? this.#cutAt(start, whole, cutContentBytes) : whole;
-    if (blank <= BLANK.checkedText) this.#writer.string(this.#bytes, start, stop);
-    else if (isTorn(kind, stop, whole)) this.#writer.ascii("null");
+    if (isTorn(kind, stop, whole)) this.#writer.ascii("null");
     else writeAs(MEMBERS[member]!.type, this.#writer, this.#bytes, { kind, start, stop });
-    return true;
   }
 
   #leftover(row: number): void {
@@ -140,13 +181,13 @@ export class Filler {
         this.#time(item.endAt);
         return;
       case BLANK.traceId:
-        this.#writer.hexText(this.#bytes, item.traceAt, 16);
+        this.#id(item.traceAt, 16);
         return;
       case BLANK.spanId:
-        this.#writer.hexText(this.#bytes, item.spanAt, 8);
+        this.#id(item.spanAt, 8);
         return;
       case BLANK.parentId:
-        this.#writer.hexText(this.#bytes, item.parentAt, 8);
+        this.#id(item.parentAt, 8);
         return;
       case BLANK.logBody:
         // A body that is cut is not shown: half of a value is none.
@@ -161,6 +202,13 @@ export class Filler {
   #text(start: number, whole: number): void {
     const stop = this.cut ? this.#cutAt(start, whole, cutValueBytes) : whole;
     this.#writer.string(this.#bytes, start, stop);
+  }
+
+  #id(start: number, count: number): void {
+    const writer = this.#writer;
+    writer.byte(QUOTE);
+    writer.hex(this.#bytes, start, start + count);
+    writer.byte(QUOTE);
   }
 
   #time(at: number): void {

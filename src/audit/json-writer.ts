@@ -1,8 +1,11 @@
 /** Appends JSON to one growing buffer, from bytes where bytes are at hand. */
-import { decodeUtf8, decodeUtf8Lossy } from "../bytes/utf8.ts";
+import { isUtf8 } from "node:buffer";
+import { writeHex } from "../bytes/hex.ts";
+import { decodeUtf8Lossy } from "../bytes/utf8.ts";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const ZERO = 0x30;
 
 /** Per ASCII byte: 0 stands for itself, 1 is written as \u00xx, else the letter after a backslash. */
 const ESCAPE = new Uint8Array(256);
@@ -30,7 +33,8 @@ export class JsonWriter {
   /** Some text was not UTF-8 and is written with U+FFFD. */
   coerced = false;
   #view: Buffer;
-  #words: DataView;
+  /** The same bytes. */
+  words: DataView;
   /** The texts of a batch all come from one source. */
   #source: Uint8Array = NO_SOURCE;
   #sourceWords: DataView = NO_WORDS;
@@ -38,7 +42,7 @@ export class JsonWriter {
   constructor(size: number) {
     this.bytes = blank(size);
     this.#view = Buffer.from(this.bytes.buffer);
-    this.#words = new DataView(this.bytes.buffer);
+    this.words = new DataView(this.bytes.buffer);
   }
 
   /** Makes room for `count` more bytes. */
@@ -50,7 +54,7 @@ export class JsonWriter {
     bytes.set(this.bytes.subarray(0, this.at));
     this.bytes = bytes;
     this.#view = Buffer.from(bytes.buffer);
-    this.#words = new DataView(bytes.buffer);
+    this.words = new DataView(bytes.buffer);
   }
 
   byte(value: number): void {
@@ -84,57 +88,65 @@ export class JsonWriter {
 
   /** A JSON string of the UTF-8 text in `source[start, stop)`. */
   string(source: Uint8Array, start: number, stop: number): void {
-    this.reserve((stop - start) * 6 + 2);
-    if (source !== this.#source) {
-      this.#source = source;
-      this.#sourceWords = new DataView(source.buffer, source.byteOffset, source.length);
-    }
+    this.reserve(textBytesMax(stop - start));
+    this.from(source);
+    this.at = this.text(this.at, start, stop);
+  }
+
+  /** Says where the texts come from. */
+  from(source: Uint8Array): void {
+    if (source === this.#source) return;
+    this.#source = source;
+    this.#sourceWords = new DataView(source.buffer, source.byteOffset, source.length);
+  }
+
+  /**
+   * Writes a JSON string of the source's UTF-8 text at `at`, where there is room for it.
+   *
+   * @returns where it ends; `this.at` stays as it is
+   */
+  text(position: number, start: number, stop: number): number {
     const { bytes } = this;
     const from = this.#sourceWords;
-    const to = this.#words;
-    let at = this.at;
+    const to = this.words;
+    let at = position;
+    let index = start;
     bytes[at++] = QUOTE;
-    for (let index = start; index < stop;) {
-      while (index + 4 <= stop) {
-        const word = from.getInt32(index, true);
-        if (!isPlain(word)) break;
-        to.setInt32(at, word, true);
-        index += 4;
-        at += 4;
+    while (index < stop) {
+      for (; index + 8 <= stop; index += 8, at += 8) {
+        const low = from.getInt32(index, true);
+        const high = from.getInt32(index + 4, true);
+        if (((special(low) | special(high)) & TOP_BITS) !== 0) break;
+        to.setInt32(at, low, true);
+        to.setInt32(at + 4, high, true);
       }
-      if (index === stop) break;
-      const byte = source[index]!;
-      const escape = ESCAPE[byte]!;
-      if (escape === 0) {
-        bytes[at++] = byte;
-        index++;
-        continue;
+      const end = Math.min(index + 8, stop);
+      for (; index < end; index++) {
+        const byte = this.#source[index]!;
+        const escape = ESCAPE[byte]!;
+        if (escape === 0) bytes[at++] = byte;
+        else if (escape === WIDE) return this.#wide(at, index, stop);
+        else {
+          bytes[at++] = BACKSLASH;
+          at = escapeTail(bytes, at, byte, escape);
+        }
       }
-      if (escape === WIDE) {
-        this.at = at;
-        this.#wide(source, index, stop);
-        return;
-      }
-      bytes[at++] = BACKSLASH;
-      at = escapeTail(bytes, at, byte, escape);
-      index++;
     }
     bytes[at++] = QUOTE;
-    this.at = at;
+    return at;
   }
 
   /** The rest of a string from its first byte beyond ASCII, and the closing quote. */
-  #wide(source: Uint8Array, start: number, stop: number): void {
-    const rest = source.subarray(start, stop);
+  #wide(position: number, start: number, stop: number): number {
+    const rest = this.#source.subarray(start, stop);
     let text: Uint8Array = rest;
-    if (!wellFormed(rest)) {
+    if (!isUtf8(rest)) {
       this.coerced = true;
-      text = Buffer.from(decodeUtf8Lossy(rest), "utf8");
       // One bad byte becomes three.
-      this.reserve(text.length * 6 + 2);
+      text = Buffer.from(decodeUtf8Lossy(rest), "utf8");
     }
     const { bytes } = this;
-    let at = this.at;
+    let at = position;
     for (const byte of text) {
       const escape = ESCAPE[byte]!;
       if (escape === 0 || escape === WIDE) bytes[at++] = byte;
@@ -144,37 +156,14 @@ export class JsonWriter {
       }
     }
     bytes[at++] = QUOTE;
-    this.at = at;
-  }
-
-  /** `length` bytes of `source`, which has eight more behind them. */
-  run(source: DataView, start: number, length: number): void {
-    this.reserve(length + 8);
-    const { at } = this;
-    const to = this.#words;
-    for (let offset = 0; offset < length; offset += 8) {
-      to.setBigInt64(at + offset, source.getBigInt64(start + offset, true), true);
-    }
-    this.at = at + length;
-  }
-
-  /** A JSON string of `count` bytes as hexadecimal. */
-  hexText(source: Uint8Array, start: number, count: number): void {
-    this.byte(QUOTE);
-    this.hex(source, start, start + count);
-    this.byte(QUOTE);
+    return at;
   }
 
   hex(source: Uint8Array, start: number, stop: number): void {
-    this.reserve((stop - start) * 2);
-    const { bytes } = this;
-    let at = this.at;
-    for (let index = start; index < stop; index++) {
-      const byte = source[index]!;
-      bytes[at++] = HEX[byte >> 4]!;
-      bytes[at++] = HEX[byte & 15]!;
-    }
-    this.at = at;
+    const count = stop - start;
+    this.reserve(count * 2);
+    writeHex(this.bytes, this.at, source, start, count);
+    this.at += count * 2;
   }
 
   /** An unsigned 64-bit little-endian integer as decimal digits. */
@@ -184,37 +173,59 @@ export class JsonWriter {
     const high = uint32(source, start + 4);
     // value = high·2³² + low, split at 10⁹ without leaving exact doubles.
     const upper = 294_967_296 * (high >>> 16);
-    let billions = 4 * high + Math.floor(upper / 1e9) * 65_536;
-    let rest = (upper % 1e9) * 65_536 + 294_967_296 * (high & 0xffff) + low;
-    billions += Math.floor(rest / 1e9);
-    rest %= 1e9;
+    let billions = 4 * high + Math.floor(upper / BILLION) * 65_536;
+    let rest = (upper % BILLION) * 65_536 + 294_967_296 * (high & 0xffff) + low;
+    billions += Math.floor(rest / BILLION);
+    rest %= BILLION;
     if (billions === 0) this.digits(rest);
     else {
       this.digits(billions);
-      const { bytes, at } = this;
-      for (let digit = 8; digit >= 0; digit--) {
-        const next = Math.floor(rest / 10);
-        bytes[at + digit] = 0x30 + (rest - next * 10);
-        rest = next;
-      }
-      this.at = at + 9;
+      this.at = nineDigits(this.bytes, this.at, rest);
     }
   }
 
   /** A non-negative safe integer in decimal. */
   digits(value: number): void {
     this.reserve(16);
-    const { bytes, at } = this;
-    let count = 1;
-    for (let power = 10; power <= value; power *= 10) count++;
-    let rest = value;
-    for (let digit = count - 1; digit >= 0; digit--) {
-      const next = Math.floor(rest / 10);
-      bytes[at + digit] = 0x30 + (rest - next * 10);
-      rest = next;
+    const { bytes } = this;
+    if (value < BILLION) {
+      this.at = fewDigits(bytes, this.at, value);
+      return;
     }
-    this.at = at + count;
+    const upper = Math.floor(value / BILLION);
+    this.at = nineDigits(bytes, fewDigits(bytes, this.at, upper), value - upper * BILLION);
   }
+}
+
+const BILLION = 1e9;
+
+/** An integer below 10⁹. @returns the position after it */
+function fewDigits(bytes: Uint8Array, at: number, value: number): number {
+  let count = 1;
+  for (let power = 10; power <= value; power *= 10) count++;
+  let rest = value;
+  for (let digit = count - 1; digit >= 0; digit--) {
+    const next = (rest / 10) | 0;
+    bytes[at + digit] = ZERO + rest - next * 10;
+    rest = next;
+  }
+  return at + count;
+}
+
+/** An integer below 10⁹ with zeros in front. @returns the position after it */
+function nineDigits(bytes: Uint8Array, at: number, value: number): number {
+  let rest = value;
+  for (let digit = 8; digit >= 0; digit--) {
+    const next = (rest / 10) | 0;
+    bytes[at + digit] = ZERO + rest - next * 10;
+    rest = next;
+  }
+  return at + 9;
+}
+
+/** Room that `JsonWriter.text` may take for a text of so many bytes. */
+export function textBytesMax(length: number): number {
+  return length * 6 + 2;
 }
 
 /** Up to so many bytes a loop copies faster than a call does. */
@@ -223,14 +234,15 @@ const loopBytesMax = 20;
 const NO_SOURCE = new Uint8Array(0);
 const NO_WORDS = new DataView(NO_SOURCE.buffer);
 
-/** Whether none of the four bytes needs an escape or a look at it as UTF-8. */
-function isPlain(word: number): boolean {
+const TOP_BITS = 0x80808080;
+
+/** Top bits are set where a byte needs an escape or a look at it as UTF-8. */
+function special(word: number): number {
   const quote = word ^ 0x22222222;
   const backslash = word ^ 0x5c5c5c5c;
   // Subtracting sets the top bit of a byte below 0x20, or of one that is the quote or backslash.
   // A borrow may set it in the byte above as well, which is then looked at for nothing.
-  const special = (word - 0x20202020) | (quote - 0x01010101) | (backslash - 0x01010101) | word;
-  return (special & 0x80808080) === 0;
+  return (word - 0x20202020) | (quote - 0x01010101) | (backslash - 0x01010101) | word;
 }
 
 /** Not zeroed: only what was written is ever read. */
@@ -254,13 +266,4 @@ function uint32(source: Uint8Array, at: number): number {
   return (
     (source[at]! | (source[at + 1]! << 8) | (source[at + 2]! << 16) | (source[at + 3]! << 24)) >>> 0
   );
-}
-
-function wellFormed(bytes: Uint8Array): boolean {
-  try {
-    decodeUtf8(bytes);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -117,15 +117,22 @@ export function outcomeOf(
 /** The one finish reason of the conventions that is no answer: every choice has it. */
 function endedByError(view: View, row: number): boolean {
   if (row < 0) return false;
-  const { columns } = view;
-  const text = view.latin1(columns.valueStart[row]!, columns.valueStop[row]!);
-  return columns.kind[row] === ARRAY
-    ? text !== "" && text.replaceAll(ERROR_ELEMENT, "") === ""
-    : text === "error" || text === '["error"]';
+  const { kind, valueStart, valueStop } = view.columns;
+  const start = valueStart[row]!;
+  const stop = valueStop[row]!;
+  if (kind[row] === ARRAY) {
+    const length = stop - start;
+    if (length === 0 || length % ERROR_ELEMENT.length !== 0) return false;
+    return view.latin1(start, stop) === ERROR_ELEMENT.repeat(length / ERROR_ELEMENT.length);
+  }
+  if (stop - start > ERROR_LIST.length) return false;
+  const text = view.latin1(start, stop);
+  return text === "error" || text === ERROR_LIST;
 }
 
 /** An element of ArrayValue.values: an AnyValue with this string. */
 const ERROR_ELEMENT = "\n\u0007\n\u0005error";
+const ERROR_LIST = '["error"]';
 
 function explicitOutcome(view: View): Outcome | undefined {
   for (const key of EXPLICIT) {
@@ -148,7 +155,7 @@ function toolOutcome(view: View, row: number): Outcome {
   const stop = columns.valueStop[row]!;
   if (columns.kind[row] === STRING && stop - start <= resultBytesMax) {
     if (!isObjectText(view.bytes, start, stop)) return EXECUTED;
-    if (!view.contains(row, 'rror"') && !view.contains(row, '"fail')) return EXECUTED;
+    if (!mayNameFailure(view.bytes, start, stop)) return EXECUTED;
     return resultSaysError(view.slice(start, stop)) ?? EXECUTED;
   }
   if (columns.kind[row] === KVLIST && view.contains(row, "isError")) return UNKNOWN;
@@ -161,6 +168,21 @@ function isObjectText(bytes: Uint8Array, start: number, stop: number): boolean {
   return at < stop && bytes[at] === OPEN_BRACE;
 }
 
+/** Whether `rror"` or `"fail` stands in the text: nothing else says error. */
+function mayNameFailure(bytes: Uint8Array, start: number, stop: number): boolean {
+  for (let at = start; at < stop; at++) {
+    if (bytes[at] !== QUOTE) continue;
+    if (bytes[at - 1] === LETTER_R && bytes[at - 2] === LETTER_O) return true;
+    if (bytes[at + 1] === LETTER_F && bytes[at + 2] === LETTER_A) return true;
+  }
+  return false;
+}
+
+const QUOTE = 0x22;
+const LETTER_A = 0x61;
+const LETTER_F = 0x66;
+const LETTER_O = 0x6f;
+const LETTER_R = 0x72;
 const SPACE = 0x20;
 const OPEN_BRACE = 0x7b;
 /** A longer result is data, whatever words it holds. */
