@@ -5,6 +5,7 @@
 import { outcomeOfDecision } from "./conventions/decision.ts";
 import type { ActionType } from "./members.ts";
 import { attributesOf, type PendingRecord, type Relation } from "./survey.ts";
+import { TextIndex } from "./text-index.ts";
 import type { RequestWalk } from "./walk/request-walk.ts";
 import { keyId } from "./walk/keys.ts";
 import type { View } from "./walk/view.ts";
@@ -44,20 +45,35 @@ const WITH_CALL: ReadonlySet<ActionType> = new Set(["tool_call", "decision", "ha
 
 /** Calls, decisions and second views of a call that carry the same call id in one trace. */
 function relateCalls(records: readonly PendingRecord[], walk: RequestWalk, view: View): void {
-  const first = new Map<string, PendingRecord>();
-  const groups = new Map<string, PendingRecord[]>();
-  for (const record of records) {
-    if (!WITH_CALL.has(record.action.type)) continue;
+  const calls = records.filter(({ action }) => WITH_CALL.has(action.type));
+  const known = new TextIndex(view.bytes, calls.length);
+  const groups = new Map<number, PendingRecord[]>();
+  for (const record of calls) {
     walk.lend(record.item);
     view.use(record.item, attributesOf(record));
-    const callId = view.text(CALL_ID) ?? view.text(OLD_CALL_ID);
-    if (callId === undefined || callId === "" || callId.startsWith("<")) continue;
-    const known = first.get(callId);
-    if (known === undefined) first.set(callId, record);
-    else if (groups.get(callId)?.push(record) === undefined) groups.set(callId, [known, record]);
+    const row = callIdRow(view);
+    if (row < 0) continue;
+    const { valueStart, valueStop } = view.columns;
+    const first = known.firstWith(valueStart[row]!, valueStop[row]!, record.position);
+    if (first === record.position) continue;
+    const group = groups.get(first);
+    if (group === undefined) groups.set(first, [records[first]!, record]);
+    else group.push(record);
   }
   for (const group of groups.values()) relateGroup(group);
 }
+
+/** The row of the call id, or -1 where there is none or a word for none. */
+function callIdRow(view: View): number {
+  const key = view.isText(CALL_ID) ? CALL_ID : OLD_CALL_ID;
+  if (!view.isText(key)) return -1;
+  const row = view.row(key);
+  const start = view.columns.valueStart[row]!;
+  const empty = start === view.columns.valueStop[row];
+  return empty || view.bytes[start] === LESS_THAN ? -1 : row;
+}
+
+const LESS_THAN = 0x3c;
 
 function relateGroup(group: readonly PendingRecord[]): void {
   if (group.length > groupRecordsMax) return;

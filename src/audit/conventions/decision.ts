@@ -28,6 +28,7 @@ import type { MemberPath } from "../members.ts";
 import type { Sources } from "../plan.ts";
 import { keyId } from "../walk/keys.ts";
 import type { View } from "../walk/view.ts";
+import { Words } from "../words.ts";
 import { genaiSources } from "./genai.ts";
 import {
   action,
@@ -52,7 +53,7 @@ export const decisionSources: Sources = {
   "decision.would_deny": ["spanseal.decision.would_deny"],
 };
 
-export const DECISION_OUTCOMES: ReadonlySet<string> = new Set([
+export const DECISION_OUTCOMES = [
   "allowed",
   "denied",
   "modified",
@@ -61,16 +62,9 @@ export const DECISION_OUTCOMES: ReadonlySet<string> = new Set([
   "cancelled",
   "not_gated",
   "unknown",
-]);
-const DECIDERS: ReadonlySet<string> = new Set([
-  "human",
-  "policy",
-  "hook",
-  "classifier",
-  "automatic",
-  "unknown",
-]);
-const SCOPES: ReadonlySet<string> = new Set(["once", "session", "persistent", "unknown"]);
+] as const;
+const DECIDERS = ["human", "policy", "hook", "classifier", "automatic", "unknown"] as const;
+const SCOPES = ["once", "session", "persistent", "unknown"] as const;
 
 export const DECISION_OUTCOME: number = keyId("spanseal.decision.outcome");
 const BY = keyId("spanseal.decision.by");
@@ -96,26 +90,27 @@ const PENDING = outcome("pending", "explicit");
 const CANCELLED = outcome("cancelled", "explicit", false);
 const UNKNOWN = outcome("unknown");
 
+const wordsOf = <Word extends string>(list: readonly Word[]): Words<Word> =>
+  new Words(list.map((one) => [one, one] as const));
+const OUTCOME_WORDS = wordsOf(DECISION_OUTCOMES);
+const DECIDER_WORDS = wordsOf(DECIDERS);
+const SCOPE_WORDS = wordsOf(SCOPES);
+
 /** The word if it is in the list; what else was said goes to `raw`. */
-function word(
-  view: View,
-  key: number,
-  list: ReadonlySet<string>,
-  raw: string[],
-): string | undefined {
+function wordOf(view: View, key: number, words: Words<string>, raw: string[]): string | undefined {
   if (!view.has(key)) return undefined;
-  const text = view.name(key);
-  if (text !== undefined && list.has(text)) return text;
-  raw.push(text ?? "not a string");
+  const known = view.word(key, words);
+  if (known !== undefined) return known;
+  raw.push(view.name(key) ?? "not a string");
   return "unknown";
 }
 
 /** The decision that the attributes state: on a span, on an event or on a log record. */
 export function decisionOf(view: View): Action {
   const raw: string[] = [];
-  const decided = word(view, DECISION_OUTCOME, DECISION_OUTCOMES, raw) ?? "unknown";
-  const by = word(view, BY, DECIDERS, raw);
-  const scope = word(view, SCOPE, SCOPES, raw);
+  const decided = wordOf(view, DECISION_OUTCOME, OUTCOME_WORDS, raw) ?? "unknown";
+  const by = wordOf(view, BY, DECIDER_WORDS, raw);
+  const scope = wordOf(view, SCOPE, SCOPE_WORDS, raw);
   if (raw.length > 0) return action(parts(decided, by, scope, raw.join("; ")));
   const name = `${decided} ${by} ${scope}`;
   let known = DECISIONS.get(name);

@@ -6,6 +6,7 @@ import type { ActionType, MemberPath } from "../members.ts";
 import type { Sources } from "../plan.ts";
 import { keyId } from "../walk/keys.ts";
 import type { View } from "../walk/view.ts";
+import { Words } from "../words.ts";
 import { baseSources, exceptionSources } from "./base.ts";
 import { action, type Action, type Convention, lastingAction, NONE } from "./convention.ts";
 
@@ -126,8 +127,10 @@ function actionOf(type: ActionType, inferred: boolean): readonly Action[] {
 }
 
 /** Made once: classifying a span only looks them up. */
-const ACTIONS: ReadonlyMap<string, readonly Action[]> = new Map(
-  Object.entries(OPERATIONS).map(([operation, type]) => [operation, actionOf(type, false)]),
+const ACTIONS = new Words(
+  Object.entries(OPERATIONS).map(
+    ([operation, type]) => [operation, actionOf(type, false)] as const,
+  ),
 );
 const INFERRED_MODEL_CALL = actionOf("model_call", true);
 const INFERRED_TOOL_CALL = actionOf("tool_call", true);
@@ -147,8 +150,7 @@ const TOOL_CALL_ID = keyId("gen_ai.tool.call.id");
  * tool with its call: the tool's name alone also stands on model calls.
  */
 export function classifyGenai(view: View): readonly Action[] {
-  const operation = view.text(OPERATION);
-  if (operation !== undefined) return named(view, ACTIONS.get(operation) ?? NONE);
+  if (view.isText(OPERATION)) return named(view, view.word(OPERATION, ACTIONS) ?? NONE);
   if (view.has(REQUEST_MODEL)) {
     return view.has(PROVIDER) || view.has(SYSTEM) ? INFERRED_MODEL_CALL : NONE;
   }

@@ -5,6 +5,7 @@
 import type { Sources } from "../plan.ts";
 import { keyId } from "../walk/keys.ts";
 import type { View } from "../walk/view.ts";
+import { Words } from "../words.ts";
 import { exceptionSources } from "./base.ts";
 import {
   action,
@@ -49,10 +50,6 @@ const METHODS: Readonly<Record<string, ActionParts>> = {
   },
 };
 
-const ACTIONS: ReadonlyMap<string, readonly Action[]> = new Map(
-  Object.entries(METHODS).map(([method, parts]) => [method, [lastingAction(parts)]]),
-);
-
 const METHOD = keyId("mcp.method.name");
 const TOOL_NAME = keyId("gen_ai.tool.name");
 const TOOL_TYPE = keyId("gen_ai.tool.type");
@@ -60,17 +57,21 @@ const TOOL_TYPE = keyId("gen_ai.tool.type");
 /** `{method} {tool}` says the convention; the Python SDK's client says `MCP send {method} {tool}`. */
 const TOOL_IN_SPAN_NAME = /(?:^|\s)tools\/call (?<tool>\S+)$/;
 
-function classify(view: View): readonly Action[] {
-  const method = view.text(METHOD);
-  if (method === undefined) return NONE;
-  return method === "tools/call" ? toolCall(view) : (ACTIONS.get(method) ?? NONE);
-}
-
 const CALL: ActionParts = { type: "tool_call", phase: "main", named: "tool.name" };
 const TYPED_CALL: readonly Action[] = [lastingAction(CALL)];
 const UNTYPED_CALL: readonly Action[] = [
   lastingAction({ ...CALL, constants: { "tool.type": "mcp" } }),
 ];
+
+const ACTIONS = new Words<readonly Action[]>([
+  ["tools/call", UNTYPED_CALL],
+  ...Object.entries(METHODS).map(([method, parts]) => [method, [lastingAction(parts)]] as const),
+]);
+
+function classify(view: View): readonly Action[] {
+  const actions = view.word(METHOD, ACTIONS) ?? NONE;
+  return actions === UNTYPED_CALL ? toolCall(view) : actions;
+}
 
 function toolCall(view: View): readonly Action[] {
   const calls = view.has(TOOL_TYPE) ? TYPED_CALL : UNTYPED_CALL;

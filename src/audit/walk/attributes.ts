@@ -37,11 +37,13 @@ export class Attributes {
 
 export class AttributeReader {
   readonly bytes: Uint8Array;
+  readonly #words: DataView;
   readonly columns: Columns;
   readonly shapes: ShapeTree;
 
   constructor(bytes: Uint8Array, shapes: ShapeTree, columns: Columns) {
     this.bytes = bytes;
+    this.#words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.columns = columns;
     this.shapes = shapes;
   }
@@ -61,7 +63,12 @@ export class AttributeReader {
       );
     }
     if (attributes.shape === undefined) return;
-    attributes.shape = this.shapes.after(attributes.shape, this.bytes, this.columns, row);
+    const { kind, keyStart, keyStop } = this.columns;
+    const keyAt = keyStart[row]!;
+    const latest = attributes.shape.latest;
+    if (latest?.is(this.#words, keyAt, keyStop[row]! - keyAt, kind[row]!) === true) {
+      attributes.shape = latest;
+    } else attributes.shape = this.shapes.after(attributes.shape, this.#words, this.columns, row);
   }
 
   /** The one layout that encoders write: key, then value, each once, with short lengths. */

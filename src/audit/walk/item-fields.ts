@@ -17,7 +17,7 @@ export function readSpan(reader: AttributeReader, item: Item, filter: EventFilte
   let events: number[] | undefined;
   let links: number[] | undefined;
   const fields = new WireReader(reader.bytes, item.start, item.stop);
-  while (fields.next()) {
+  while (nextOther(reader, attributes, fields)) {
     switch (fields.wireType) {
       case LENGTH_DELIMITED:
         if (fields.field === 9) reader.read(attributes, fields.start, fields.stop);
@@ -36,6 +36,29 @@ export function readSpan(reader: AttributeReader, item: Item, filter: EventFilte
   }
   if (links !== undefined) item.links = links;
   if (events !== undefined) item.events = readEvents(reader, events, filter);
+}
+
+const ATTRIBUTE_TAG = (9 << 3) | LENGTH_DELIMITED;
+
+/** Reads attributes of usual length, which are most of a span, and stops at any other field. */
+function nextOther(reader: AttributeReader, attributes: Attributes, fields: WireReader): boolean {
+  const { bytes } = reader;
+  let at = fields.position;
+  while (fields.end - at > 2 && bytes[at] === ATTRIBUTE_TAG) {
+    let start = at + 2;
+    let size = bytes[at + 1]!;
+    if (size >= 0x80) {
+      const high = bytes[at + 2]!;
+      if (high >= 0x80) break;
+      size += (high - 1) * 0x80;
+      start++;
+    }
+    if (size > fields.end - start) break;
+    reader.read(attributes, start, start + size);
+    at = start + size;
+  }
+  fields.position = at;
+  return fields.next();
 }
 
 function readSpanBytes(item: Item, fields: WireReader): void {

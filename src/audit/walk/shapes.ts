@@ -1,7 +1,7 @@
 /**
  * A tree of sequences of keys and kinds of their values: walking a span's attributes walks down the
- * tree, and the node reached has the layout. The child taken last is tried first, which is nearly
- * always right.
+ * tree, and the node reached has the layout. The child taken last is nearly always right: whoever
+ * reads tries it first.
  */
 import { formsMax, shapeAttributesMax, shapeKeyBytesMax, shapesMax } from "../../limits.ts";
 import type { Columns } from "./columns.ts";
@@ -15,13 +15,30 @@ export class Shape {
   latest: Shape | undefined = undefined;
   readonly few: Shape[] = [];
   many: Map<string, Shape> | undefined = undefined;
+  readonly #words: DataView;
+  readonly #length: number;
   #layout: Layout | undefined = undefined;
 
   constructor(parent: Shape | undefined, key: Uint8Array, kind: number) {
     this.parent = parent;
     this.key = key;
+    this.#words = new DataView(key.buffer, key.byteOffset, key.length);
+    this.#length = key.length;
     this.kind = kind;
     this.depth = parent === undefined ? 0 : parent.depth + 1;
+  }
+
+  /** Whether this is the shape behind its parent for a key and the kind of its value. */
+  is(request: DataView, start: number, length: number, kind: number): boolean {
+    const { key } = this;
+    if (length !== this.#length || kind !== this.kind) return false;
+    // From the end, because keys of one convention begin alike: four bytes at a time.
+    let at = length - 4;
+    for (; at >= 0; at -= 4) {
+      if (request.getInt32(start + at, true) !== this.#words.getInt32(at, true)) return false;
+    }
+    for (at += 3; at >= 0; at--) if (key[at] !== request.getUint8(start + at)) return false;
+    return true;
   }
 
   get layout(): Layout {
@@ -47,20 +64,18 @@ export class ShapeTree {
    *
    * @returns undefined where the sequence is too long or the key too large to be kept.
    */
-  after(shape: Shape, bytes: Uint8Array, columns: Columns, row: number): Shape | undefined {
+  after(shape: Shape, request: DataView, columns: Columns, row: number): Shape | undefined {
     const start = columns.keyStart[row]!;
-    const stop = columns.keyStop[row]!;
+    const length = columns.keyStop[row]! - start;
     const kind = columns.kind[row]!;
-    const { latest } = shape;
-    if (latest?.kind === kind && equals(latest.key, bytes, start, stop)) return latest;
     for (const child of shape.few) {
-      if (child.kind !== kind || !equals(child.key, bytes, start, stop)) continue;
+      if (!child.is(request, start, length, kind)) continue;
       shape.latest = child;
       return child;
     }
-    if (stop - start > shapeKeyBytesMax || shape.depth >= shapeAttributesMax) return undefined;
-    // A copy, also where `bytes` is a Buffer, whose slice is none.
-    const key = new Uint8Array(bytes.subarray(start, stop));
+    if (length > shapeKeyBytesMax || shape.depth >= shapeAttributesMax) return undefined;
+    const key = new Uint8Array(length);
+    for (let at = 0; at < length; at++) key[at] = request.getUint8(start + at);
     const name = kind + Buffer.from(key.buffer).toString("latin1");
     const child = shape.many?.get(name) ?? this.#add(shape, new Shape(shape, key, kind), name);
     shape.latest = child;
@@ -98,12 +113,4 @@ function pathTo(shape: Shape): Shape[] {
   const path: Shape[] = [];
   for (let node = shape; node.parent !== undefined; node = node.parent) path.push(node);
   return path.toReversed();
-}
-
-function equals(key: Uint8Array, bytes: Uint8Array, start: number, stop: number): boolean {
-  const length = stop - start;
-  if (key.length !== length) return false;
-  // From the end: keys of one convention begin alike.
-  for (let at = length - 1; at >= 0; at--) if (key[at] !== bytes[start + at]) return false;
-  return true;
 }

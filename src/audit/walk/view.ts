@@ -3,6 +3,7 @@ import type { AttributeReader, Attributes } from "./attributes.ts";
 import { BOOL, type Columns, EMPTY, INT, STRING } from "./columns.ts";
 import type { Item } from "./items.ts";
 import type { Layout } from "./layout.ts";
+import type { Words } from "../words.ts";
 import { textAt } from "./text.ts";
 
 export class View {
@@ -51,11 +52,23 @@ export class View {
     return this.row(key) >= 0;
   }
 
+  isText(key: number): boolean {
+    const row = this.row(key);
+    return row >= 0 && this.columns.kind[row] === STRING;
+  }
+
   /** The text of a string attribute, or undefined. */
   text(key: number): string | undefined {
     const row = this.row(key);
     if (row < 0 || this.columns.kind[row] !== STRING) return undefined;
     return this.slice(this.columns.valueStart[row]!, this.columns.valueStop[row]!);
+  }
+
+  /** What a list of words has for a string attribute, or undefined. */
+  word<Value>(key: number, words: Words<Value>): Value | undefined {
+    const row = this.row(key);
+    if (row < 0 || this.columns.kind[row] !== STRING) return undefined;
+    return words.get(this.bytes, this.columns.valueStart[row]!, this.columns.valueStop[row]!);
   }
 
   /** The value of a boolean attribute, also where it came as text. */
