@@ -93,7 +93,7 @@ export const quarantineBytesMax: number = 1024 * MIB;
 /** Ledger: one read of a segment. */
 export const segmentReadBytes: number = 4 * MIB;
 /** Ledger: one read in the search for a single record. */
-export const lineSearchBytes: number = 64 * KIB;
+export const lineSearchBytes: number = 16 * KIB;
 /** Ledger: ids remembered to recognise a repeat. */
 export const dedupeWindowRecords = 1_000_000;
 /** Ledger: a tlog-tiles tile holds 256 hashes, a bundle as many entries behind their length. */

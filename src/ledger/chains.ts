@@ -273,6 +273,6 @@ function doubled(bytes: Buffer): Buffer {
 }
 
 /** Names hold neither spaces nor control characters. */
-function keyOf(name: ChainName): string {
+export function keyOf(name: ChainName): string {
   return `${name.namespace}\n${name.tenant}`;
 }

@@ -5,7 +5,7 @@
  */
 import { digestBytes } from "../audit/prepared-batch.ts";
 import { keyName } from "./chain.ts";
-import type { Chain } from "./chains.ts";
+import { keyOf, type Chain } from "./chains.ts";
 import {
   conflictWith,
   fresh,
@@ -46,12 +46,20 @@ export class GroupBuilder {
     this.#memory.chains.dropKeys();
   }
 
-  /** Why the request cannot be part of the log, or undefined. */
-  refusal(item: Item): LedgerError | undefined {
+  /**
+   * Why the request cannot be part of the log, or undefined. `begun`: chains that others of its
+   * group begin; its own are added.
+   */
+  refusal(item: Item, begun: Set<string>): LedgerError | undefined {
     if (item.type === "control") return undefined;
     const { chains } = this.#memory;
-    const unknown = item.batch.chains.filter((name) => chains.find(name) === undefined);
-    if (unknown.length === 0 || chains.count + unknown.length <= this.chainsMax) return undefined;
+    const unknown = item.batch.chains.filter((name) => chains.find(name) === undefined).map(keyOf);
+    if (unknown.length === 0) return undefined;
+    const further = unknown.filter((key) => !begun.has(key));
+    if (chains.count + begun.size + further.length <= this.chainsMax) {
+      for (const key of further) begun.add(key);
+      return undefined;
+    }
     return new LedgerError(
       "too_many_chains",
       `the ledger has ${chains.count} chains (namespace and tenant) and takes ` +

@@ -3,16 +3,19 @@
  * body digest. What passes changes memory by the steps of a commit.
  */
 import { fingerprint } from "../audit/fingerprint.ts";
-import { fromHex, holdsHex } from "../bytes/hex.ts";
-import { bodyDigest, deriveChainKey, epochOf, keyName, recordMac, treeEntry } from "./chain.ts";
+import { fingerprintBytes, recordIdBytes } from "../audit/prepared-batch.ts";
+import { holdsHex, readHex } from "../bytes/hex.ts";
+import { deriveChainKey, epochOf, keyName, recordMac } from "./chain.ts";
 import type { Chain } from "./chains.ts";
 import { isControlKind } from "./control.ts";
 import { digestBytes } from "./digest.ts";
 import type { KeyRing } from "./keys.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
-import { ScannedLine } from "./line.ts";
+import { holdsText, ScannedLine } from "./line.ts";
 import { countActions, countControl, type LedgerMemory } from "./memory.ts";
-import { RecordMac, writeLatin1 } from "./record-mac.ts";
+import { RecentChains } from "./recent-chains.ts";
+import { RecordHashes } from "./record-hashes.ts";
+import { RecordMac } from "./record-mac.ts";
 
 /** The group that the newest record belongs to, and where it begins in its segment. */
 export interface LastGroup {
@@ -26,6 +29,7 @@ interface ReplayKey {
   readonly epoch: number;
   readonly epochKey: Uint8Array;
   readonly name: string;
+  readonly text: Uint8Array;
   readonly mac: RecordMac;
 }
 
@@ -38,11 +42,18 @@ export class Replay {
   lastGroup: LastGroup | undefined;
   readonly #line = new ScannedLine();
   #key: ReplayKey | undefined;
-  /** MAC of the line that is being taken. */
-  readonly #mac = Buffer.alloc(digestBytes);
+  readonly #hashes = new RecordHashes();
+  readonly #writer: Buffer;
+  readonly #recent = new RecentChains<Chain>();
+  /** Of the line that is being taken, as bytes and as the words that the window compares. */
+  readonly #idWords = new Uint32Array(recordIdBytes / 4);
+  readonly #id = new Uint8Array(this.#idWords.buffer);
+  readonly #fingerprintWords = new Uint32Array(fingerprintBytes / 4);
+  readonly #fingerprint = new Uint8Array(this.#fingerprintWords.buffer);
 
   constructor(memory: LedgerMemory, keys: KeyRing, rootsWanted: readonly number[]) {
     this.#memory = memory;
+    this.#writer = Buffer.from(memory.writer, "latin1");
     this.#keys = keys;
     this.#rootsWanted = rootsWanted.toSorted((left, right) => left - right);
     this.#noteRoot();
@@ -56,11 +67,12 @@ export class Replay {
     const line = this.#line.scan(bytes, start, end);
     this.#checkPlace(line);
     const body = bytes.subarray(line.bodyStart, line.bodyEnd);
-    const chain = this.#memory.chains.open(line);
+    const chain = this.#open(line);
     try {
       this.#checkChain(line, chain);
+      this.#hashes.enter(line);
       this.#checkMac(line, chain);
-      checkBody(line, body);
+      this.#checkBody(line);
     } catch (error) {
       this.#memory.chains.forget(chain);
       throw error;
@@ -68,6 +80,14 @@ export class Replay {
     this.#take(line, chain, body);
     if (this.lastGroup?.group !== line.group) this.lastGroup = { group: line.group, ...place };
     this.#noteRoot();
+  }
+
+  #open(line: ScannedLine): Chain {
+    const recent = this.#recent.find(line);
+    if (recent !== undefined) return recent;
+    const chain = this.#memory.chains.open(line);
+    if (chain.sequence > 0) this.#recent.note(line, chain);
+    return chain;
   }
 
   /** It is this ledger's record: what cannot be made of it is no torn write to be set aside. */
@@ -87,7 +107,10 @@ export class Replay {
   #checkPlace(line: ScannedLine): void {
     const { size } = this.#memory.tree;
     if (line.index !== size) throw new Error(`expected index ${size}, received ${line.index}`);
-    if (line.writer !== this.#memory.writer) throw new Error("written by another ledger");
+    const { bytes, writerAt } = line;
+    if (!holdsText(bytes, writerAt, writerAt + this.#writer.length, this.#writer)) {
+      throw new Error("written by another ledger");
+    }
     const isNewGroup = line.group === line.index;
     if (isNewGroup || line.group === this.lastGroup?.group) return;
     // The group of the record before the tail is not known.
@@ -100,7 +123,9 @@ export class Replay {
     // The first record says with which key the log began.
     if (tree.size === 0) counters.epoch = epochOf(line.key);
     if (this.#key?.epoch !== counters.epoch) this.#key = this.#openKey(counters.epoch);
-    if (this.#key === undefined || line.key !== this.#key.name) {
+    const isNamed =
+      this.#key !== undefined && holdsText(line.bytes, line.keyAt, line.keyEnd, this.#key.text);
+    if (!isNamed) {
       throw new LedgerError(
         "missing_key",
         `record ${line.index} names chain key ${line.key}, the key folder has ` +
@@ -119,7 +144,8 @@ export class Replay {
   #openKey(epoch: number): ReplayKey | undefined {
     const epochKey = this.#keys.chainKey(epoch);
     if (epochKey === undefined) return undefined;
-    return { epoch, epochKey, name: keyName(epoch, epochKey), mac: new RecordMac() };
+    const name = keyName(epoch, epochKey);
+    return { epoch, epochKey, name, text: Buffer.from(name, "latin1"), mac: new RecordMac() };
   }
 
   #checkMac(line: ScannedLine, chain: Chain): void {
@@ -127,9 +153,14 @@ export class Replay {
     const { epoch, epochKey, mac } = this.#key!;
     const keyAt = chains.keyAt(chain, epoch, epochKey);
     mac.useKey(chains.keys, keyAt);
-    writeLatin1(this.#mac, 0, mac.of(line.bytes, line.headStart, line.headEnd));
-    if (holdsHex(line.bytes, line.macAt, this.#mac)) return;
+    if (this.#hashes.isMac(mac.of(line.bytes, line.headStart, line.headEnd))) return;
     throw new Error(`the MAC of record ${line.index} does not fit`);
+  }
+
+  #checkBody(line: ScannedLine): void {
+    if (line.bodyStart < 0) throw new Error(`the body of record ${line.index} is missing`);
+    if (this.#hashes.isBodyTheirs(line)) return;
+    throw new Error(`the body of record ${line.index} does not fit its digest`);
   }
 
   #apply(line: ScannedLine, chain: Chain, body: Buffer): void {
@@ -137,13 +168,14 @@ export class Replay {
     chains.draft(chain);
     chain.draftSequence = line.sequence;
     chain.draftAt = 0;
-    chains.apply(this.#mac);
-    tree.append(treeEntry(line.bytes.subarray(line.headStart, line.headEnd), this.#mac), 1);
+    chains.apply(this.#hashes.mac);
+    tree.append(this.#hashes.entry, 1);
     counters.lastTime = BigInt(line.time);
     counters.tip = line.mac;
     if (line.isAction) {
-      const fingerprints = words(fingerprint(this.#keys.fingerprintKey, body));
-      window.add(words(fromHex(line.id)), fingerprints, 0, line.index);
+      readHex(line.bytes, line.idAt, this.#id, 0, recordIdBytes);
+      this.#fingerprint.set(fingerprint(this.#keys.fingerprintKey, body));
+      window.add(this.#idWords, this.#fingerprintWords, 0, line.index);
       countActions(counters, 1);
     } else if (isControlKind(line.kind)) countControl(counters, line.kind, body);
   }
@@ -167,15 +199,4 @@ export function isAuthentic(line: ScannedLine, keys: KeyRing, digest: Uint8Array
   const head = line.bytes.subarray(line.headStart, line.headEnd);
   const mac = recordMac(deriveChainKey(epochKey, digest, line), head);
   return holdsHex(line.bytes, line.macAt, mac);
-}
-
-function checkBody(line: ScannedLine, body: Buffer): void {
-  if (line.bodyStart < 0) throw new Error(`the body of record ${line.index} is missing`);
-  if (!holdsHex(line.bytes, line.bodyDigestAt, bodyDigest(body))) {
-    throw new Error(`the body of record ${line.index} does not fit its digest`);
-  }
-}
-
-function words(bytes: Uint8Array): Uint32Array {
-  return new Uint32Array(Uint8Array.from(bytes).buffer);
 }

@@ -21,29 +21,27 @@ export async function* readLineChunks(
   start: number,
   end: number = Number.MAX_SAFE_INTEGER,
 ): AsyncGenerator<LineChunk> {
-  let rest: Buffer = Buffer.alloc(0);
   let offset = start;
-  let position = start;
+  let byteCount = segmentReadBytes;
   for (;;) {
-    const wanted = Math.min(segmentReadBytes, end - position);
-    const read = wanted > 0 ? await files.readRange(path, position, wanted) : new Uint8Array();
-    position += read.length;
-    const bytes = Buffer.concat([rest, read]);
-    const ends = lineEnds(bytes, rest.length);
+    const wanted = Math.min(byteCount, end - offset);
+    const read = wanted > 0 ? await files.readRange(path, offset, wanted) : new Uint8Array();
+    const bytes = Buffer.from(read.buffer, read.byteOffset, read.byteLength);
+    const ends = lineEnds(bytes);
     const complete = ends.at(-1) ?? 0;
     const isLast =
-      read.length < wanted || position >= end || bytes.length - complete > lineBytesMax;
-    yield { bytes, offset, ends, isLast };
+      read.length < wanted || offset + read.length >= end || bytes.length - complete > lineBytesMax;
+    if (isLast || complete > 0) yield { bytes, offset, ends, isLast };
     if (isLast) return;
-    rest = bytes.subarray(complete);
+    // The line that is not whole is read again, which costs less than putting its parts together.
+    byteCount = complete > 0 ? segmentReadBytes : 2 * byteCount;
     offset += complete;
   }
 }
 
-/** `from`: bytes before it are known to hold no line feed. */
-function lineEnds(bytes: Buffer, from: number): number[] {
+function lineEnds(bytes: Buffer): number[] {
   const ends: number[] = [];
-  for (let at = bytes.indexOf(LINE_FEED, from); at >= 0; at = bytes.indexOf(LINE_FEED, at + 1)) {
+  for (let at = bytes.indexOf(LINE_FEED); at >= 0; at = bytes.indexOf(LINE_FEED, at + 1)) {
     ends.push(at + 1);
   }
   return ends;

@@ -181,8 +181,9 @@ export class Sequencer {
   /** Refuses what cannot be in the log; the others are not kept waiting for it. */
   #admit(taken: readonly Item[]): Item[] {
     const items: Item[] = [];
+    const begun = new Set<string>();
     for (const item of taken) {
-      const refusal = this.#parts.builder.refusal(item);
+      const refusal = this.#parts.builder.refusal(item, begun);
       if (refusal === undefined) {
         items.push(item);
         continue;

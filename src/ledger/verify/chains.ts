@@ -8,6 +8,7 @@ import { chainsMax } from "../../limits.ts";
 import { genesisMac } from "../chain.ts";
 import { digestBytes } from "../digest.ts";
 import type { ScannedLine } from "../line.ts";
+import { RecentChains } from "../recent-chains.ts";
 import { RecordMac } from "../record-mac.ts";
 import { TipsTree, tipTag } from "../tips.ts";
 import type { ChainKeySource } from "./keys.ts";
@@ -26,15 +27,12 @@ export interface ChainState extends ChainName {
 }
 
 const slotsAtFirst = 64;
-/** Chains found without making a text of their names; a power of two. */
-const recentChains = 4096;
 
 export class VerifiedChains {
   readonly #digest: Uint8Array;
   readonly #keySource: ChainKeySource | undefined;
   readonly #chains = new Map<string, ChainState>();
-  /** By a hash of their names. */
-  readonly #recent: (ChainState | undefined)[] = Array.from({ length: recentChains });
+  readonly #recent = new RecentChains<ChainState>();
   /** By slot: MAC of the newest record (the genesis value before the first), key, and tag. */
   #macs = new Uint8Array(slotsAtFirst * digestBytes);
   #keys = new Uint8Array(slotsAtFirst * digestBytes);
@@ -56,11 +54,10 @@ export class VerifiedChains {
   }
 
   find(line: ScannedLine): ChainState | undefined {
-    const place = placeOf(line);
-    const recent = this.#recent[place];
-    if (recent !== undefined && isNamed(recent, line)) return recent;
+    const recent = this.#recent.find(line);
+    if (recent !== undefined) return recent;
     const found = this.#chains.get(`${line.namespace}\n${line.tenant}`);
-    if (found !== undefined) this.#recent[place] = found;
+    if (found !== undefined) this.#recent.note(line, found);
     return found;
   }
 
@@ -173,26 +170,4 @@ function doubled(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const longer = new Uint8Array(2 * bytes.length);
   longer.set(bytes);
   return longer;
-}
-
-function placeOf({ bytes, namespaceAt, namespaceEnd, tenantAt, tenantEnd }: ScannedLine): number {
-  let hash = 0;
-  for (let at = namespaceAt; at < namespaceEnd; at++) hash = Math.imul(hash, 31) + bytes[at]!;
-  for (let at = tenantAt; at < tenantEnd; at++) hash = Math.imul(hash, 31) + bytes[at]!;
-  return (hash ^ (hash >>> 12)) & (recentChains - 1);
-}
-
-function isNamed({ namespace, tenant }: ChainName, line: ScannedLine): boolean {
-  return (
-    isText(namespace, line.bytes, line.namespaceAt, line.namespaceEnd) &&
-    isText(tenant, line.bytes, line.tenantAt, line.tenantEnd)
-  );
-}
-
-function isText(text: string, bytes: Uint8Array, start: number, end: number): boolean {
-  if (text.length !== end - start) return false;
-  for (let at = 0; at < text.length; at++) {
-    if (text.charCodeAt(at) !== bytes[start + at]) return false;
-  }
-  return true;
 }

@@ -5,12 +5,12 @@
 import { chainsMax, lineFrameBytesMin, missingLeavesMax } from "../../limits.ts";
 import { epochOf } from "../chain.ts";
 import { holdsText, ScannedLine } from "../line.ts";
+import { RecordHashes } from "../record-hashes.ts";
 import { TreeEdge } from "../tree.ts";
 import { VerifiedChains, type ChainState } from "./chains.ts";
 import type { ChainKeySource } from "./keys.ts";
 import type { NoteVerifier } from "../note.ts";
 import { Ordering, placeOf, type LinePlace, type LineView } from "./ordering.ts";
-import { RecordHashes } from "./record-hashes.ts";
 import {
   messageOf,
   type Counts,

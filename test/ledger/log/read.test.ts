@@ -9,6 +9,7 @@ import { nodeFiles, type Files } from "../../../src/ledger/files.ts";
 import { inclusionProof, leafHash, verifyInclusion } from "../../../src/ledger/merkle.ts";
 import { treeEntry } from "../../../src/ledger/chain.ts";
 import { findRecords, listSegments, readRecord, readRecords } from "../../../src/ledger/read.ts";
+import { lineSearchBytes } from "../../../src/limits.ts";
 import { plainRoot } from "./plain-tree.ts";
 import { batch, idOf, open, recordsOnDisk, temporaryPlace, type TestPlace } from "./support.ts";
 
@@ -81,7 +82,7 @@ test("a range of time or indexes is read without what lies around it", async () 
   expect((await listSegments(place.directory)).length).toBeGreaterThan(2);
   const groupBytes = all.slice(1, 201).reduce((sum, { lineBytes }) => sum + lineBytes + 1, 0);
   // For each boundary: one line of some segments, some blocks of one.
-  const searchBytes = 2 * 16 * 65_536;
+  const searchBytes = 2 * 16 * lineSearchBytes;
   for (const group of [0, 7, 13, 26, 39]) {
     const time = BigInt(all.at(1 + group * 200)!.head.time);
     const inside = all.filter(({ head }) => BigInt(head.time) === time && head.kind === "action");

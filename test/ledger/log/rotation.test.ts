@@ -66,6 +66,25 @@ test("refuses chains beyond the bound, says so once, and takes the others", asyn
   expect(kinds.filter((kind) => kind === "chain_limit").length).toBe(1);
 });
 
+test("requests of one group may not begin more chains together than there can be", async () => {
+  const place = await temporaryPlace();
+  const ledger = await open(place, { bounds: { chainsMax: 4 } });
+  const appends = ["a", "b", "c", "d", "a"].map((tenant, at) =>
+    ledger.append(batch(place.keys, [{ name: `${at}`, tenant }])),
+  );
+  const outcomes = await Promise.allSettled(appends);
+  expect(outcomes.map(({ status }) => status)).toEqual([
+    "fulfilled",
+    "fulfilled",
+    "fulfilled",
+    "rejected",
+    "fulfilled",
+  ]);
+  expect(ledger.status().chainCount).toBe(4);
+  await ledger.close();
+  await checkLog(place.directory, place.keys);
+});
+
 test("refuses what no group can hold", async () => {
   const place = await temporaryPlace();
   const ledger = await open(place);

@@ -1,10 +1,10 @@
 /** The hashes of a line, from its bytes where they lie: nothing is copied but into hash inputs. */
 import { hash } from "node:crypto";
 
-import { readHex } from "../../bytes/hex.ts";
-import { digestBytes, PREFIX } from "../digest.ts";
-import type { ScannedLine } from "../line.ts";
-import { writeLatin1 } from "../record-mac.ts";
+import { readHex } from "../bytes/hex.ts";
+import { digestBytes, PREFIX } from "./digest.ts";
+import type { ScannedLine } from "./line.ts";
+import { writeLatin1 } from "./record-mac.ts";
 
 const inputBytesAtFirst = 64 * 1024;
 

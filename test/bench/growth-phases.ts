@@ -1,0 +1,168 @@
+/** What is measured of a grown ledger; one call is the life of one process. */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { systemClock } from "../../src/ledger/clock.ts";
+import { parseDescriptor, fullOrigin } from "../../src/ledger/descriptor.ts";
+import { directorySource } from "../../src/ledger/directory-source.ts";
+import { nodeFiles, type Files } from "../../src/ledger/files.ts";
+import { openKeys, publicVkeys, type KeyRing } from "../../src/ledger/keys.ts";
+import { openLedger, type Ledger } from "../../src/ledger/ledger.ts";
+import { parseVkey } from "../../src/ledger/note.ts";
+import { readRecord, readRecords } from "../../src/ledger/read.ts";
+import { verifyLedger, type VerifyOptions } from "../../src/ledger/verify/verify.ts";
+import { madeBatches } from "./made-batches.ts";
+import { cpuMicrosSince } from "./stages.ts";
+
+interface Settings {
+  readonly records: number;
+  readonly tenants: number;
+  readonly bodyBytes: number;
+}
+
+type Measured = Record<string, number>;
+
+/** Batches that one group commit finds. */
+const batchesPerGroup = 4;
+/** Records that a killed process leaves behind its last checkpoint: nearly the most there can be. */
+const tailRecords = 60_000;
+
+export type Phase = keyof typeof phases;
+
+export const phases = {
+  "build, then kill": build,
+  "start after a kill": startAndClose,
+  "start after an orderly end": start,
+  "verify with MACs": (folder: string) => verify(folder, true),
+  "verify without chain key": (folder: string) => verify(folder, false),
+  "query a hundredth by time": query,
+} as const satisfies Record<string, (folder: string, settings: Settings) => Promise<Measured>>;
+
+async function open(folder: string): Promise<{ ledger: Ledger; keys: KeyRing; startMs: number }> {
+  const sources = { files: nodeFiles, randomBytes };
+  const keys = await openKeys(join(folder, "keys"), sources, { create: true });
+  const begin = performance.now();
+  const ledger = await openLedger({
+    ...sources,
+    directory: join(folder, "ledger"),
+    origin: "bench",
+    keys,
+    clock: systemClock,
+    opened: { mode: "soc2", publishTargets: [], sealIntervalMs: 600_000, softwareVersion: "bench" },
+  });
+  return { ledger, keys, startMs: performance.now() - begin };
+}
+
+async function build(folder: string, settings: Settings): Promise<Measured> {
+  await nodeFiles.makeDirectory(folder, 0o700);
+  const { ledger } = await open(folder);
+  const make = madeBatches(settings.bodyBytes, settings.tenants);
+  const append = async (records: number): Promise<void> => {
+    while (ledger.size < records) {
+      const batches = Array.from({ length: batchesPerGroup }, make);
+      await Promise.all(batches.map((batch) => ledger.append(batch)));
+    }
+  };
+  const tail = Math.min(tailRecords, settings.records / 2);
+  await append(settings.records - tail);
+  await ledger.checkpoint();
+  const [cpu, begin, first] = [process.cpuUsage(), performance.now(), ledger.size];
+  await append(settings.records);
+  const count = ledger.size - first;
+  return {
+    "records/s with making them": (count * 1000) / (performance.now() - begin),
+    "CPU µs per record with making it": cpuMicrosSince(cpu) / count,
+  };
+}
+
+/** The longest turn of the event loop by its CPU time, which a busy machine does not stretch. */
+async function longestTurnMs(action: () => Promise<unknown>): Promise<number> {
+  let isOver = false;
+  let longest = 0;
+  const watch = async (): Promise<void> => {
+    while (!isOver) {
+      const before = process.threadCpuUsage();
+      await new Promise((resolve) => setImmediate(resolve));
+      const { user, system } = process.threadCpuUsage(before);
+      longest = Math.max(longest, (user + system) / 1000);
+    }
+  };
+  const watching = watch();
+  await action();
+  isOver = true;
+  await watching;
+  return longest;
+}
+
+async function startAndClose(folder: string, settings: Settings): Promise<Measured> {
+  const cpu = process.cpuUsage();
+  const { ledger, startMs } = await open(folder);
+  const startCpuMs = cpuMicrosSince(cpu) / 1000;
+  // As many records as lie between two checkpoints, in as many chains as there are.
+  const make = madeBatches(settings.bodyBytes, settings.tenants);
+  while (ledger.size < settings.records + 10_000) await ledger.append(make());
+  const checkpointMs = await longestTurnMs(() => ledger.checkpoint());
+  const second = await longestTurnMs(() => ledger.checkpoint());
+  await ledger.close();
+  return {
+    "start, ms": startMs,
+    "start, CPU ms": startCpuMs,
+    "first checkpoint, longest turn, CPU ms": checkpointMs,
+    "next checkpoint, longest turn, CPU ms": second,
+  };
+}
+
+async function start(folder: string): Promise<Measured> {
+  const cpu = process.cpuUsage();
+  const { startMs } = await open(folder);
+  return { "start, ms": startMs, "start, CPU ms": cpuMicrosSince(cpu) / 1000 };
+}
+
+async function verify(folder: string, hasKeys: boolean): Promise<Measured> {
+  const directory = join(folder, "ledger");
+  const sources = { files: nodeFiles, randomBytes };
+  const keys = await openKeys(join(folder, "keys"), sources, { create: false });
+  const source = directorySource(directory);
+  const origin = fullOrigin(parseDescriptor(await source.descriptor()));
+  const trusted = publicVkeys(origin, keys).map(parseVkey);
+  const options: VerifyOptions = {
+    trusted,
+    ...(hasKeys && { chainKey: (epoch: number) => keys.chainKey(epoch) }),
+  };
+  const [cpu, begin] = [process.cpuUsage(), performance.now()];
+  const { counts, failures } = await verifyLedger(source, options);
+  if (failures.length > 0) throw new Error(`a sound ledger fails: ${JSON.stringify(failures[0])}`);
+  const micros = cpuMicrosSince(cpu);
+  return {
+    "records/s of one core": (counts.records * 1e6) / micros,
+    "CPU µs per record": micros / counts.records,
+    "s by the clock": (performance.now() - begin) / 1000,
+  };
+}
+
+async function query(folder: string, settings: Settings): Promise<Measured> {
+  const directory = join(folder, "ledger");
+  const first = await readRecord(directory, Math.floor(settings.records / 2));
+  const last = await readRecord(directory, Math.floor(settings.records * 0.51));
+  const range = { fromTime: BigInt(first!.head.time), toTime: BigInt(last!.head.time) };
+  let bytes = 0;
+  const files: Files = {
+    ...nodeFiles,
+    async readRange(path, position, byteCount) {
+      const read = await nodeFiles.readRange(path, position, byteCount);
+      bytes += read.length;
+      return read;
+    },
+  };
+  const begin = performance.now();
+  let [found, foundBytes] = [0, 0];
+  for await (const record of readRecords(directory, range, files)) {
+    found++;
+    foundBytes += record.lineBytes + 1;
+  }
+  return {
+    "records found": found,
+    "their bytes": foundBytes,
+    "bytes read": bytes,
+    ms: performance.now() - begin,
+  };
+}
