@@ -4,6 +4,7 @@
  * persisted as `checkpoint` is what is published, byte for byte: a size is signed once.
  */
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 
 import { keyName } from "./chain.ts";
 import { signCheckpoint } from "./checkpoint.ts";
@@ -103,6 +104,8 @@ export class Checkpointer {
 
   async #checkpoint(): Promise<LocalCheckpoint> {
     let captured: Capture | undefined;
+    // Commits go on meanwhile; what they move is little, and left to the seal.
+    for (const _ of this.#parts.memory.chains.settleTips()) await nextTurn();
     const { index } = await this.#parts.seal(this.#state, () => {
       captured = this.#capture();
     });

@@ -21,7 +21,8 @@ import { descriptorDigest, encodeDescriptor, fullOrigin } from "../../src/ledger
 import { ed25519Signer, encodeVkey, type NoteSigner } from "../../src/ledger/note.ts";
 import { chainRotationProof, rotationMessage } from "../../src/ledger/rotation.ts";
 import { segmentName } from "../../src/ledger/segment-name.ts";
-import { TipsTree, tipTag } from "../../src/ledger/tips.ts";
+import { TipsTree } from "../../src/ledger/tips-tree.ts";
+import { tipTag } from "../../src/ledger/tips.ts";
 import { TreeEdge } from "../../src/ledger/tree.ts";
 import type { LedgerSource } from "../../src/ledger/verify/source.ts";
 

@@ -18,7 +18,8 @@ import { descriptorDigest } from "../../src/ledger/descriptor.ts";
 import type { KeyRing } from "../../src/ledger/keys.ts";
 import { parseLine } from "../../src/ledger/line.ts";
 import type { ParsedLine } from "../../src/ledger/line.ts";
-import { TipsTree, tipTag } from "../../src/ledger/tips.ts";
+import { TipsTree } from "../../src/ledger/tips-tree.ts";
+import { tipTag } from "../../src/ledger/tips.ts";
 import { overwrite } from "./evidence.ts";
 
 /** Of a ledger with one segment. */

@@ -10,7 +10,8 @@ import { digestBytes } from "../digest.ts";
 import type { ScannedLine } from "../line.ts";
 import { RecentChains } from "../recent-chains.ts";
 import { RecordMac } from "../record-mac.ts";
-import { TipsTree, tipTag } from "../tips.ts";
+import { TipsTree } from "../tips-tree.ts";
+import { tipTag } from "../tips.ts";
 import type { ChainKeySource } from "./keys.ts";
 
 export interface ChainState extends ChainName {

@@ -1,14 +1,8 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
-import {
-  emptyTipsRoot,
-  tipLeaf,
-  tipNode,
-  TipsTree,
-  verifyTip,
-  type Tip,
-} from "../../../src/ledger/tips.ts";
+import { TipsTree } from "../../../src/ledger/tips-tree.ts";
+import { emptyTipsRoot, tipLeaf, tipNode, verifyTip, type Tip } from "../../../src/ledger/tips.ts";
 
 const tip: fc.Arbitrary<Tip> = fc.record({
   // Few distinct first bytes, so that tags share long beginnings.

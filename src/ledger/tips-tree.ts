@@ -1,0 +1,256 @@
+/**
+ * The tips of all chains, kept so that a seal costs the paths that changed since the last one. There
+ * may be a hundred thousand: leaves and branches are packed by number, and hashed many at a time.
+ */
+import { Sha256Lanes } from "../bytes/sha256-lanes.ts";
+import { digestBytes } from "./digest.ts";
+import {
+  bitOf,
+  emptyTipsRoot,
+  tipLeafPrefix,
+  tipNodePrefix,
+  type Tip,
+  type TipStep,
+} from "./tips.ts";
+
+/** A leaf by its number, a branch by the complement of its own. */
+type Reference = number;
+
+const sequenceBytes = 8;
+const leafBytes = digestBytes + sequenceBytes + digestBytes;
+const nodeBytes = 1 + 2 * digestBytes;
+const hashedAtOnce = 256;
+const leafHashes = new Sha256Lanes(tipLeafPrefix, leafBytes, hashedAtOnce);
+const nodeHashes = new Sha256Lanes(tipNodePrefix, nodeBytes, hashedAtOnce);
+
+export class TipsTree {
+  #size = 0;
+  #branchCount = 0;
+  #root: Reference = 0;
+  /** By leaf: what is hashed, `leafBytes` each, and the hash. */
+  #leaves: Uint8Array = new Uint8Array(leafBytes);
+  #leafHashes: Uint8Array = new Uint8Array(digestBytes);
+  #isLeafStale: Uint8Array = new Uint8Array(1);
+  #staleLeaves: number[] = [];
+  /** By branch: the bit that it splits, its two sides, its hash. */
+  #bits: Uint8Array = new Uint8Array(1);
+  #sides: Int32Array = new Int32Array(2);
+  #branchHashes: Uint8Array = new Uint8Array(digestBytes);
+  #isBranchStale: Uint8Array = new Uint8Array(1);
+
+  /** Number of chains. */
+  get size(): number {
+    return this.#size;
+  }
+
+  set(tip: Tip): void {
+    if (this.#size === 0) {
+      this.#root = this.#addLeaf(tip);
+      return;
+    }
+    const near = this.#leafTowards(tip.tag);
+    const bit = this.#differingBit(near, tip.tag);
+    if (bit < 0) this.#update(near, tip);
+    else this.#insert(tip, bit);
+  }
+
+  #addLeaf(tip: Tip): number {
+    const leaf = this.#size++;
+    this.#leaves = roomFor(this.#leaves, this.#size * leafBytes);
+    this.#leafHashes = roomFor(this.#leafHashes, this.#size * digestBytes);
+    this.#isLeafStale = roomFor(this.#isLeafStale, this.#size);
+    this.#leaves.set(tip.tag, leaf * leafBytes);
+    this.#writeTip(leaf, tip);
+    return leaf;
+  }
+
+  #writeTip(leaf: number, { sequence, mac }: Tip): void {
+    const at = leaf * leafBytes + digestBytes;
+    const view = new DataView(this.#leaves.buffer, this.#leaves.byteOffset + at, sequenceBytes);
+    view.setUint32(0, Math.floor(sequence / 2 ** 32));
+    view.setUint32(4, sequence % 2 ** 32);
+    this.#leaves.set(mac, at + sequenceBytes);
+    if (this.#isLeafStale[leaf] === 1) return;
+    this.#isLeafStale[leaf] = 1;
+    this.#staleLeaves.push(leaf);
+  }
+
+  #leafTowards(tag: Uint8Array): number {
+    let reference = this.#root;
+    while (reference < 0) reference = this.#sideOf(~reference, tag);
+    return reference;
+  }
+
+  #sideOf(branch: number, tag: Uint8Array): Reference {
+    return this.#sides[2 * branch + bitOf(tag, this.#bits[branch]!)]!;
+  }
+
+  /** First bit in which a leaf's tag differs; -1 where they are equal. */
+  #differingBit(leaf: number, tag: Uint8Array): number {
+    const start = leaf * leafBytes;
+    for (let at = 0; at < digestBytes; at++) {
+      const difference = this.#leaves[start + at]! ^ tag[at]!;
+      if (difference !== 0) return at * 8 + Math.clz32(difference) - 24;
+    }
+    return -1;
+  }
+
+  #update(leaf: number, tip: Tip): void {
+    for (let reference = this.#root; reference < 0;) {
+      this.#isBranchStale[~reference] = 1;
+      reference = this.#sideOf(~reference, tip.tag);
+    }
+    this.#writeTip(leaf, tip);
+  }
+
+  #insert(tip: Tip, bit: number): void {
+    let place = -1;
+    let reference = this.#root;
+    while (reference < 0 && this.#bits[~reference]! < bit) {
+      const branch = ~reference;
+      this.#isBranchStale[branch] = 1;
+      place = 2 * branch + bitOf(tip.tag, this.#bits[branch]!);
+      reference = this.#sides[place]!;
+    }
+    const added = ~this.#addBranch(bit, this.#addLeaf(tip), { tip, other: reference });
+    if (place < 0) this.#root = added;
+    else this.#sides[place] = added;
+  }
+
+  #addBranch(
+    bit: number,
+    leaf: number,
+    { tip, other }: { readonly tip: Tip; readonly other: Reference },
+  ): number {
+    const branch = this.#branchCount++;
+    this.#bits = roomFor(this.#bits, this.#branchCount);
+    this.#isBranchStale = roomFor(this.#isBranchStale, this.#branchCount);
+    this.#branchHashes = roomFor(this.#branchHashes, this.#branchCount * digestBytes);
+    if (2 * this.#branchCount > this.#sides.length) {
+      const sides = this.#sides;
+      this.#sides = new Int32Array(2 * sides.length);
+      this.#sides.set(sides);
+    }
+    this.#bits[branch] = bit;
+    this.#isBranchStale[branch] = 1;
+    const side = bitOf(tip.tag, bit);
+    this.#sides[2 * branch + side] = leaf;
+    this.#sides[2 * branch + 1 - side] = other;
+    return branch;
+  }
+
+  root(): Uint8Array {
+    if (this.#size === 0) return emptyTipsRoot;
+    this.#hashLeaves();
+    this.#hashBranches();
+    return Uint8Array.from(this.#hashOf(this.#root));
+  }
+
+  #hashOf(reference: Reference): Uint8Array {
+    const [hashes, number] =
+      reference < 0 ? [this.#branchHashes, ~reference] : [this.#leafHashes, reference];
+    return hashes.subarray(number * digestBytes, (number + 1) * digestBytes);
+  }
+
+  #hashLeaves(): void {
+    const stale = this.#staleLeaves;
+    for (let from = 0; from < stale.length; from += hashedAtOnce) {
+      const count = Math.min(hashedAtOnce, stale.length - from);
+      for (let place = 0; place < count; place++) {
+        const start = stale[from + place]! * leafBytes;
+        const to = place * leafHashes.stride + leafHashes.payloadAt;
+        copyBytes(leafHashes.messages, to, this.#leaves, start, leafBytes);
+      }
+      leafHashes.digest(count);
+      for (let place = 0; place < count; place++) {
+        const leaf = stale[from + place]!;
+        const digest = place * digestBytes;
+        copyBytes(this.#leafHashes, leaf * digestBytes, leafHashes.digests, digest, digestBytes);
+        this.#isLeafStale[leaf] = 0;
+      }
+    }
+    this.#staleLeaves = [];
+  }
+
+  /** Row by row, each made of those below it. */
+  #hashBranches(): void {
+    const rows: number[][] = [];
+    this.#collectStale(this.#root, rows);
+    for (const row of rows) {
+      for (let from = 0; from < row.length; from += hashedAtOnce) {
+        this.#hashRow(row.slice(from, from + hashedAtOnce));
+      }
+    }
+  }
+
+  /** Answers how many rows the stale branches from there on have; depth is at most that of a tag. */
+  #collectStale(reference: Reference, rows: number[][]): number {
+    const branch = ~reference;
+    if (branch < 0 || this.#isBranchStale[branch] === 0) return 0;
+    const left = this.#collectStale(this.#sides[2 * branch]!, rows);
+    const right = this.#collectStale(this.#sides[2 * branch + 1]!, rows);
+    const row = Math.max(left, right);
+    (rows[row] ??= []).push(branch);
+    return row + 1;
+  }
+
+  #hashRow(row: readonly number[]): void {
+    for (const [place, branch] of row.entries()) {
+      const to = place * nodeHashes.stride + nodeHashes.payloadAt;
+      nodeHashes.messages[to] = this.#bits[branch]!;
+      this.#copyHash(nodeHashes.messages, to + 1, this.#sides[2 * branch]!);
+      this.#copyHash(nodeHashes.messages, to + 1 + digestBytes, this.#sides[2 * branch + 1]!);
+    }
+    nodeHashes.digest(row.length);
+    for (const [place, branch] of row.entries()) {
+      const digest = place * digestBytes;
+      copyBytes(this.#branchHashes, branch * digestBytes, nodeHashes.digests, digest, digestBytes);
+      this.#isBranchStale[branch] = 0;
+    }
+  }
+
+  #copyHash(target: Uint8Array, at: number, reference: Reference): void {
+    const hashes = reference < 0 ? this.#branchHashes : this.#leafHashes;
+    const number = reference < 0 ? ~reference : reference;
+    copyBytes(target, at, hashes, number * digestBytes, digestBytes);
+  }
+
+  /** What shows one chain's tip to its tenant; undefined where no chain has this tag. */
+  path(tag: Uint8Array): TipStep[] | undefined {
+    if (this.#size === 0) return undefined;
+    this.root();
+    const steps: TipStep[] = [];
+    let reference = this.#root;
+    while (reference < 0) {
+      const branch = ~reference;
+      const bit = this.#bits[branch]!;
+      const side = bitOf(tag, bit);
+      const sibling = Uint8Array.from(this.#hashOf(this.#sides[2 * branch + 1 - side]!));
+      steps.push({ bit, sibling });
+      reference = this.#sides[2 * branch + side]!;
+    }
+    return this.#differingBit(reference, tag) < 0 ? steps : undefined;
+  }
+}
+
+/** A few bytes: a call of `set` costs more. */
+// oxlint-disable-next-line max-params -- two places in bytes, on the hot path
+function copyBytes(
+  target: Uint8Array,
+  at: number,
+  bytes: Uint8Array,
+  start: number,
+  count: number,
+): void {
+  for (let byte = 0; byte < count; byte++) target[at + byte] = bytes[start + byte]!;
+}
+
+/** Doubled as often as it takes. */
+function roomFor(bytes: Uint8Array, byteCount: number): Uint8Array {
+  if (byteCount <= bytes.length) return bytes;
+  let length = bytes.length;
+  while (length < byteCount) length *= 2;
+  const longer = new Uint8Array(length);
+  longer.set(bytes);
+  return longer;
+}
