@@ -1,4 +1,5 @@
 /** Binding to an address, and what went wrong in words that help. */
+import { createServer } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { ReceiverError } from "./receiver-error.ts";
 import type { Station, Transport } from "./exchange.ts";
@@ -42,6 +43,28 @@ export async function listen(
     station.log({ level: "warn", message, transport });
     station.onClosed("place");
   });
+  await bind(server, endpoint, transport);
+  // A connection that could not be accepted (no memory, no descriptors) is no reason to end.
+  server.on("error", (cause) => {
+    station.log({ level: "error", message: "cannot accept a connection", transport, cause });
+  });
+  const { address, port: boundPort } = server.address() as AddressInfo;
+  return { address, port: boundPort };
+}
+
+/**
+ * Takes the address and lets it go again: before anything is created that a start would leave behind
+ * which then cannot listen.
+ *
+ * @throws as `listen`
+ */
+export async function tryAddress(endpoint: Endpoint, transport: Transport): Promise<void> {
+  const server = createServer();
+  await bind(server, endpoint, transport);
+  await new Promise((resolve) => server.close(resolve));
+}
+
+async function bind(server: Server, endpoint: Endpoint, transport: Transport): Promise<void> {
   const { host, port } = endpoint;
   try {
     await new Promise<void>((resolve, reject) => {
@@ -54,12 +77,6 @@ export async function listen(
   } catch (error) {
     throw listenError(error, endpoint, transport);
   }
-  // A connection that could not be accepted (no memory, no descriptors) is no reason to end.
-  server.on("error", (cause) => {
-    station.log({ level: "error", message: "cannot accept a connection", transport, cause });
-  });
-  const { address, port: boundPort } = server.address() as AddressInfo;
-  return { address, port: boundPort };
 }
 
 function listenError(error: unknown, endpoint: Endpoint, transport: Transport): ReceiverError {

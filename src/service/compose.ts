@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { AuditPolicy } from "../audit/policy.ts";
 import { publicVkeys } from "../ledger/keys.ts";
 import type { KeyRing } from "../ledger/keys.ts";
+import { tryAddress } from "../ingest/listener.ts";
 import { startReceivers } from "../ingest/receivers.ts";
 import type { IngestLogEntry, Receivers } from "../ingest/receivers.ts";
 import { systemClock } from "../ledger/clock.ts";
@@ -22,7 +23,7 @@ import { limitedLog } from "./log.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import type { Metrics } from "./metrics.ts";
-import { startOperations } from "./operations.ts";
+import { startOperations, tryOperations } from "./operations.ts";
 import type { Operations } from "./operations.ts";
 import { auditPolicy, policyParts, recordPolicy } from "./policy.ts";
 import { inlinePreparer } from "./preparing/preparer.ts";
@@ -54,6 +55,7 @@ interface Opened {
 /** @throws an error of any layer that says what to do; then nothing is left open. */
 export async function openSidecar({ config }: LoadedConfig, log: Log): Promise<Sidecar> {
   const startedAt = new Date().toISOString();
+  await tryAddresses(config);
   const keys = await openKeysOf(config, { create: true });
   const policy = auditPolicy({ config, keys, randomBytes: pooledRandomBytes() });
   const opened: Opened = { draining: false };
@@ -95,6 +97,14 @@ async function openPreparer(config: Config, { policy, keys, log }: Preparing): P
   const { workers: count } = config.service;
   if (count === 0) return inlinePreparer(policy);
   return openThreads({ count, data: policyParts(config, keys), log });
+}
+
+/** Keys and ledger stay behind for good: not where the start cannot come to its end. */
+async function tryAddresses(config: Config): Promise<void> {
+  const { grpc, http } = receiverOptions(config);
+  if (grpc !== undefined) await tryAddress(grpc, "grpc");
+  if (http !== undefined) await tryAddress(http, "http");
+  await tryOperations(config.operations.endpoint);
 }
 
 interface Telling {
@@ -162,13 +172,17 @@ function endpointsOf({ receivers, operations }: Opened): Record<string, string> 
 
 async function close(opened: Opened): Promise<void> {
   opened.draining = true;
-  await opened.receivers?.close(drainReceiversMsMax);
-  await opened.preparer?.close();
-  await opened.control?.close();
-  await opened.core?.close(drainSinkMsMax);
-  // Last, so that health and readiness can be watched to the end.
-  await Promise.race([
-    opened.operations?.close(),
-    delay(drainSinkMsMax, undefined, { ref: false }),
-  ]);
+  try {
+    await opened.receivers?.close(drainReceiversMsMax);
+    await opened.preparer?.close();
+    await opened.control?.close();
+    await opened.core?.close(drainSinkMsMax);
+  } finally {
+    // Last, so that health and readiness can be watched to the end; and whatever a full disk made of
+    // the others, because a server that is open would keep the process.
+    await Promise.race([
+      opened.operations?.close(),
+      delay(drainSinkMsMax, undefined, { ref: false }),
+    ]);
+  }
 }

@@ -123,8 +123,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
         await spool.forwarder?.close(graceMs);
       } finally {
         // What the spool cannot write does not keep the log from an orderly end.
-        await ledger.close();
-        await publisher.close();
+        await ledger.close().finally(() => publisher.close());
       }
     },
   };

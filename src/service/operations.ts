@@ -50,6 +50,17 @@ export async function startOperations(options: OperationsOptions): Promise<Opera
   };
 }
 
+/**
+ * Takes the address and lets it go again, before a start creates anything.
+ *
+ * @throws as `startOperations`
+ */
+export async function tryOperations(endpoint: Endpoint): Promise<void> {
+  const server = createServer();
+  await listen(server, endpoint);
+  await new Promise((resolve) => server.close(resolve));
+}
+
 function listen(server: Server, endpoint: Endpoint): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error) => {

@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     root: new URL("../..", import.meta.url).pathname,
     include: ["test/faults/**/*.test.ts"],
+    env: { SPANSEAL_FAULTS: "all" },
     reporters: ["default", new TableReporter()],
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -34,6 +34,8 @@ export interface StartOptions {
   readonly cwd?: string;
   readonly config?: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string>>;
+  /** A program that runs the sidecar as its child, with its parameters. */
+  readonly under?: readonly string[];
 }
 
 const anyPort = "127.0.0.1:0";
@@ -62,10 +64,11 @@ export async function launchSidecar(
   options: StartOptions = {},
   onSpawn: (child: ChildProcess) => void = () => undefined,
 ): Promise<SidecarProcess> {
-  const { cwd = temporaryFolder(), config = {}, env = {} } = options;
+  const { cwd = temporaryFolder(), config = {}, env = {}, under = [] } = options;
   const file = join(cwd, "spanseal.yaml");
   writeFileSync(file, stringify({ ...freePorts, ...config }));
-  const child = spawn(process.execPath, [main, "serve", "--json", "--config", file], {
+  const command = [...under, process.execPath, main, "serve", "--json", "--config", file];
+  const child = spawn(command[0]!, command.slice(1), {
     cwd,
     env: { PATH: process.env["PATH"], ...env },
     stdio: ["ignore", "pipe", "pipe"],
@@ -84,7 +87,8 @@ export async function launchSidecar(
     stderr: () => errors,
     operations: (path) => fetch(`http://${ready.endpoints.operations}${path}`),
     stop(signal = "SIGTERM") {
-      child.kill(signal);
+      if (under.length === 0) child.kill(signal);
+      else process.kill(ready.pid, signal);
       return exited;
     },
   };

@@ -11,7 +11,7 @@ import { parseVkey } from "../../src/ledger/note.ts";
 import { spanseal } from "../cli/command.ts";
 import { recordLedger } from "../cli/recorded.ts";
 import type { Recorded } from "../cli/recorded.ts";
-import { startPathSink } from "../faults/path-sink.ts";
+import { startPathSink } from "../faults/storage/path-sink.ts";
 import { runMatrix } from "../faults/tamper/matrix.ts";
 import { renderStarts, runStarts } from "../faults/tamper/starts.ts";
 import type { Subject } from "../faults/tamper/subject.ts";

@@ -4,7 +4,10 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     root: new URL("../..", import.meta.url).pathname,
-    include: ["test/slow/**/*.test.ts"],
+    include: [
+      "test/slow/**/*.test.ts",
+      "test/faults/storage/{clocks,copies,disks,processes,system-calls}.test.ts",
+    ],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     pool: "forks",

@@ -1,6 +1,6 @@
 /** `npm run faults:tamper`: runs both matrices and writes TAMPER.md. */
 import { writeFileSync } from "node:fs";
-import { startPathSink } from "../path-sink.ts";
+import { startPathSink } from "../storage/path-sink.ts";
 import { renderTable, runMatrix } from "./matrix.ts";
 import { renderStarts, runStarts } from "./starts.ts";
 import { builtSubject } from "./subject.ts";

@@ -4,8 +4,8 @@
  * named by the verifier.
  */
 import type { VerifyReport } from "../../../src/ledger/verify/report.ts";
-import { Life } from "../life.ts";
-import type { PathSink } from "../path-sink.ts";
+import { Life } from "../storage/life.ts";
+import type { PathSink } from "../storage/path-sink.ts";
 
 interface Target {
   readonly name: string;

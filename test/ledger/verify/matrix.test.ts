@@ -1,7 +1,7 @@
 /** Every change to every part of a log is named by the verifier, or is within a limit that is told. */
 import { readFileSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
-import { startPathSink } from "../../faults/path-sink.ts";
+import { startPathSink } from "../../faults/storage/path-sink.ts";
 import { renderRow, runStarts } from "../../faults/tamper/starts.ts";
 import { read, readerNames } from "../../faults/tamper/cell.ts";
 import { renderTable, runMatrix } from "../../faults/tamper/matrix.ts";

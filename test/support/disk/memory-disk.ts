@@ -2,6 +2,7 @@
  * A disk in memory under the real `Files`, with the kernel's page cache in front of it: blocks, file
  * sizes and names are what readers see at once, and durable only once they are synced.
  */
+import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import type {
   FileLock,
@@ -199,6 +200,16 @@ export class MemoryDisk implements FileSystem {
     }));
     copy.#operation = this.#operation;
     return copy;
+  }
+
+  /** Tells disks apart by names and content. */
+  contentDigest(): string {
+    const digest = createHash("sha256");
+    for (const path of this.paths()) {
+      const { isFolder, seen } = this.#node(path);
+      digest.update(`${path} ${isFolder} ${seen.length}\n`).update(seen);
+    }
+    return digest.digest("hex");
   }
 
   /** What a power cut may keep or lose, each by itself; `afterPowerCut` takes their numbers. */

@@ -1,12 +1,12 @@
 /** Of `npm run faults` every write point once, and some power cuts: the rest takes minutes. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Random } from "../support/agent-load.ts";
-import { addCounts, noCounts } from "./counts.ts";
-import { callsOfLife } from "./life.ts";
-import { startPathSink } from "./path-sink.ts";
-import type { PathSink } from "./path-sink.ts";
-import { judgeCut, recordCuts, subsetsOf } from "./power-cut.ts";
-import { pointOf, pointsOf, runPoint } from "./write-points.ts";
+import { Random } from "../../support/agent-load.ts";
+import { addCounts, noCounts } from "../../faults/storage/counts.ts";
+import { callsOfLife } from "../../faults/storage/life.ts";
+import { startPathSink } from "../../faults/storage/path-sink.ts";
+import type { PathSink } from "../../faults/storage/path-sink.ts";
+import { judgeCut, recordCuts, subsetsOf } from "../../faults/storage/power-cut.ts";
+import { pointOf, pointsOf, runPoint } from "../../faults/storage/write-points.ts";
 
 const seed = Number(process.env["SPANSEAL_TEST_SEED"] ?? Date.now() % 1_000_000);
 const random = new Random(seed);

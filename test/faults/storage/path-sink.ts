@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Signal } from "../../src/audit/otlp/schema.ts";
-import { namesIn } from "../forward/otlp-requests.ts";
+import type { Signal } from "../../../src/audit/otlp/schema.ts";
+import { namesIn } from "../../forward/otlp-requests.ts";
 
 const protobuf = "application/x-protobuf";
 

@@ -1,11 +1,11 @@
 /** A ledger and its bucket on any `Files`, as the verifier reads them. */
 import { join } from "node:path";
-import { isCode } from "../../src/ledger/files.ts";
-import type { Files } from "../../src/ledger/files.ts";
-import { parseSegmentName } from "../../src/ledger/segment-name.ts";
-import { TileFiles } from "../../src/ledger/tile-files.ts";
-import { parseTilePath } from "../../src/ledger/tile.ts";
-import type { LedgerSource } from "../../src/ledger/verify/source.ts";
+import { isCode } from "../../../src/ledger/files.ts";
+import type { Files } from "../../../src/ledger/files.ts";
+import { parseSegmentName } from "../../../src/ledger/segment-name.ts";
+import { TileFiles } from "../../../src/ledger/tile-files.ts";
+import { parseTilePath } from "../../../src/ledger/tile.ts";
+import type { LedgerSource } from "../../../src/ledger/verify/source.ts";
 
 export function filesSource(files: Files, directory: string, bucket: string): LedgerSource {
   const segments = join(directory, "segments");

@@ -2,9 +2,9 @@
  * The power is cut after every call of a life: what was synced is there, and of the rest any part,
  * blocks, lengths and names each by itself and in any order.
  */
-import type { SystemCall } from "../support/disk/faulty-system.ts";
-import type { MemoryDisk } from "../support/disk/memory-disk.ts";
-import type { Random } from "../support/agent-load.ts";
+import type { SystemCall } from "../../support/disk/faulty-system.ts";
+import type { MemoryDisk } from "../../support/disk/memory-disk.ts";
+import type { Random } from "../../support/agent-load.ts";
 import type { Counts } from "./counts.ts";
 import { Life } from "./life.ts";
 import type { PathSink } from "./path-sink.ts";

@@ -1,0 +1,47 @@
+/** A scenario whose recovery is counted: a test, and a row of `STORAGE.md`. */
+import { describe, expect, test } from "vitest";
+import type { TestContext } from "vitest";
+import { record } from "../outcome.ts";
+import { noCounts } from "./counts.ts";
+import type { Counts } from "./counts.ts";
+
+/** All of it, as `npm run faults` does; else what the slow suite has time for. */
+export const isFull = process.env["SPANSEAL_FAULTS"] === "all";
+
+/** Longer than a busy machine needs: none of this is about speed. */
+const timeout = isFull ? 1_800_000 : 300_000;
+
+/** `missing`: why it cannot be run on this machine. */
+export function scenario(
+  name: string,
+  missing: string | undefined,
+  run: (counts: Counts) => Promise<void>,
+): void {
+  if (missing !== undefined) console.warn(`not run: ${name}: ${missing}`);
+  describe("Real processes and disks", () => {
+    const body = async (context: TestContext): Promise<void> => {
+      const counts = noCounts();
+      await run(counts);
+      expect(counts.problems).toEqual([]);
+      conclude(context, counts);
+    };
+    // oxlint-disable-next-line vitest/valid-title, vitest/expect-expect -- both are given above
+    test.skipIf(missing !== undefined)(name, { timeout }, body);
+  });
+}
+
+/** The row of the table: nothing but zeros, and the number of runs that show them. */
+export function conclude(context: TestContext, counts: Counts): void {
+  const { runs, acknowledgedLost, invented, falseAlarms, undetected, forwardLost } = counts;
+  const cells = {
+    runs,
+    "acknowledged lost": acknowledgedLost,
+    invented,
+    "false alarms": falseAlarms,
+    undetected,
+    "forward copies lost": forwardLost,
+  };
+  for (const count of Object.values(cells).slice(1)) expect(count).toBe(0);
+  expect(runs).toBeGreaterThan(0);
+  record(context, { table: "STORAGE", cells });
+}

@@ -1,0 +1,25 @@
+/** Every write point of a life × every kind of fault: a row for each point. */
+import { afterAll, describe, expect, test } from "vitest";
+import { addCounts, noCounts } from "./counts.ts";
+import { callsOfLife } from "./life.ts";
+import { startPathSink } from "./path-sink.ts";
+import { conclude } from "./scenario.ts";
+import { pointOf, pointsOf, runPoint } from "./write-points.ts";
+
+const sink = await startPathSink();
+const calls = await callsOfLife(sink);
+const points = Map.groupBy(pointsOf(calls), ({ operation }) => pointOf(calls[operation]!));
+
+afterAll(() => sink.close());
+
+describe("Write points: EIO, ENOSPC, EINTR, short writes, SIGKILL, failed but persisted", () => {
+  test.for([...points])("%s", { timeout: 1_800_000 }, async ([, faults], context) => {
+    const counts = noCounts();
+    for (const fault of faults) {
+      const result = await runPoint(sink, fault);
+      if (result !== undefined) addCounts(counts, result.counts);
+    }
+    expect(counts.problems).toEqual([]);
+    conclude(context, counts);
+  });
+});
