@@ -8,7 +8,7 @@ import type { Backoff } from "./backoff.ts";
 import type { ForwardControl, SinkRejected } from "./control.ts";
 import { countItems } from "./item-count.ts";
 import type { ForwardClock, ForwardLog, RetryOptions } from "./options.ts";
-import type { SendOutcome, Sink } from "./sink.ts";
+import type { SendFailure, SendOutcome, Sink } from "./sink.ts";
 import type { SpoolEntry } from "./spool-reader.ts";
 import type { Spool } from "./spool.ts";
 
@@ -105,7 +105,7 @@ export class Delivery {
         if (ending === "recorded") await spool.save();
       } catch (error) {
         this.hold("spool", error instanceof Error ? error.message : String(error));
-        await this.waitHeld();
+        await waitMs(this.heldMs(), this.stopping.signal);
       }
     }
   }
@@ -137,10 +137,7 @@ export class Delivery {
   ): Promise<Ending | undefined> {
     if (outcome.kind === "accepted") return this.accept(entry, attempts, outcome);
     if (outcome.kind === "rejected") return this.rejectAll(entry, attempts, "rejected", outcome);
-    if (outcome.kind === "retry") return this.waitOrExpire(entry, attempts, outcome);
-    this.hold(outcome.status, outcome.message);
-    await this.waitHeld();
-    return undefined;
+    return this.waitOrExpire(entry, attempts, outcome);
   }
 
   private async accept(
@@ -170,35 +167,40 @@ export class Delivery {
   private async waitOrExpire(
     entry: SpoolEntry,
     attempts: Attempts,
-    outcome: SendOutcome & { kind: "retry" },
+    outcome: SendOutcome & { kind: "retry" | "hold" },
   ): Promise<Ending | undefined> {
     if (this.aborting.signal.aborted) return "stopped";
     const { retry, clock } = this.options;
-    const delayMs = Math.max(attempts.backoff.nextMs(), outcome.afterMs ?? 0);
+    const delayMs = outcome.kind === "hold" ? this.heldMs() : retryMs(attempts, outcome.afterMs);
     const elapsedMs = clock.monotonicMs() - attempts.startedMs;
     const isOver = retry.maxElapsedMs > 0 && elapsedMs + delayMs > retry.maxElapsedMs;
     if (isOver || !retry.enabled) return this.rejectAll(entry, attempts, "expired", outcome);
-    const noted = this.note(outcome.status, outcome.message);
-    const isLong = delayMs > retry.maxIntervalMs * (1 + retry.randomizationFactor);
-    const reason = isLong ? `${noted} (wants ${Math.round(delayMs / 1000)} s)` : noted;
-    if (this.enter("retrying", reason)) {
-      this.options.log("warn", "sink does not take requests; retrying", {
-        signal: this.signal,
-        reason,
-      });
-    }
+    if (outcome.kind === "hold") this.hold(outcome.status, outcome.message);
+    else this.retry(outcome, delayMs);
     await waitMs(delayMs, this.stopping.signal);
     return undefined;
+  }
+
+  private retry({ status, message }: SendFailure<string>, delayMs: number): void {
+    const { maxIntervalMs, randomizationFactor } = this.options.retry;
+    const noted = this.note(status, message);
+    const isLong = delayMs > maxIntervalMs * (1 + randomizationFactor);
+    const reason = isLong ? `${noted} (wants ${Math.round(delayMs / 1000)} s)` : noted;
+    if (!this.enter("retrying", reason)) return;
+    this.options.log("warn", "sink does not take requests; retrying", {
+      signal: this.signal,
+      reason,
+    });
   }
 
   private rejectAll(
     entry: SpoolEntry,
     attempts: Attempts,
     reason: "rejected" | "expired",
-    outcome: { readonly status: string; readonly message: string },
+    { status, message }: SendFailure<string>,
   ): Promise<Ending> {
     const rejectedItems = countItems(this.signal, entry.bytes);
-    return this.reject(entry, attempts, { reason, rejectedItems, ...outcome });
+    return this.reject(entry, attempts, { reason, rejectedItems, status, message });
   }
 
   /** Appends the control record; the entry is done once that is durable. */
@@ -256,10 +258,9 @@ export class Delivery {
     });
   }
 
-  private waitHeld(): Promise<void> {
+  private heldMs(): number {
     const { retry, random } = this.options;
-    const waitForMs = jitter(retry.maxIntervalMs, retry.randomizationFactor, random);
-    return waitMs(waitForMs, this.stopping.signal);
+    return jitter(retry.maxIntervalMs, retry.randomizationFactor, random);
   }
 
   private note(status: string, message: string): string {
@@ -282,6 +283,11 @@ export class Delivery {
     }
     return true;
   }
+}
+
+/** Not sooner than the sink wants it. */
+function retryMs({ backoff }: Attempts, afterMs = 0): number {
+  return Math.max(backoff.nextMs(), afterMs);
 }
 
 /** Resolves to false when `signal` is aborted. */

@@ -15,7 +15,7 @@ export type SendOutcome =
   /** Passes when somebody changes the configuration, here or there. */
   | SendFailure<"hold">;
 
-interface SendFailure<Kind extends string> {
+export interface SendFailure<Kind extends string> {
   readonly kind: Kind;
   /** `HTTP 503`, `UNAVAILABLE`, `ECONNREFUSED` … */
   readonly status: string;

@@ -110,7 +110,7 @@ function namedIn(ends: readonly ControlSeen[], actions: readonly ControlSeen[]):
 
 const requestBytes = 30_000;
 const roundsOfOutage = 20;
-const perRound = 100;
+const perRound = 75;
 
 describe.each(sinkKinds)("$name sink, down for long", (kind) => {
   test("thousands of requests, killed in the middle", { timeout: 300_000 }, async (context) => {

@@ -1,10 +1,11 @@
 /**
  * Writes the tables of results beside the tests, from the outcomes that the tests recorded. Only
- * where all of them passed, so that no table says what one run has not shown.
+ * where all of them passed, so that no table says what one run has not shown; sections of files that
+ * were not run stay as they are.
  */
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Reporter, TestCase, TestModule } from "vitest/node";
+import type { Reporter, TestCase, TestModule, Vitest } from "vitest/node";
 import type { Outcome } from "./outcome.ts";
 
 interface Row {
@@ -13,20 +14,30 @@ interface Row {
   readonly cells: Readonly<Record<string, string | number>>;
 }
 
+const head = "<!-- Written by `npm run faults`. -->\n";
+
 export class TableReporter implements Reporter {
-  onTestRunEnd(
+  #vitest: Vitest | undefined;
+
+  onInit(vitest: Vitest): void {
+    this.#vitest = vitest;
+  }
+
+  async onTestRunEnd(
     modules: readonly TestModule[],
     errors: readonly unknown[],
     reason: "passed" | "failed" | "interrupted",
-  ): void {
+  ): Promise<void> {
     const cases = modules
       .toSorted((left, right) => (left.moduleId < right.moduleId ? -1 : 1))
       .flatMap((module) => [...module.children.allTests()]);
     const isWhole = cases.every((test) => test.result().state === "passed");
     if (reason !== "passed" || errors.length > 0 || !isWhole) return;
+    const all = await this.#vitest!.globTestSpecifications();
     for (const [table, rows] of rowsByTable(cases)) {
       const path = join(import.meta.dirname, `${table}.md`);
-      writeFileSync(path, document(rows));
+      const before = modules.length < all.length ? sectionsIn(path) : new Map<string, string>();
+      writeFileSync(path, document(before, rows));
       console.log(`${rows.length} rows written to ${path}`);
     }
   }
@@ -45,21 +56,36 @@ function rowsByTable(cases: readonly TestCase[]): Map<string, Row[]> {
   return tables;
 }
 
-function document(rows: readonly Row[]): string {
-  const sections = Map.groupBy(rows, ({ section }) => section);
-  const parts = [...sections].map(([section, own]) => `## ${section}\n\n${table(own)}`);
-  return `<!-- Written by \`npm run faults\`. -->\n\n${parts.join("\n")}`;
+/** The sections of an earlier run, by their names. */
+function sectionsIn(path: string): Map<string, string> {
+  const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+  const sections = text.split(/^## /m).slice(1);
+  return new Map(
+    sections.map((section) => {
+      const end = section.indexOf("\n");
+      return [section.slice(0, end), section.slice(end).trim()];
+    }),
+  );
+}
+
+function document(before: ReadonlyMap<string, string>, rows: readonly Row[]): string {
+  const sections = new Map(before);
+  for (const [section, own] of Map.groupBy(rows, (row) => row.section)) {
+    sections.set(section, table(own));
+  }
+  const parts = [...sections].toSorted(([left], [right]) => (left < right ? -1 : 1));
+  return [head, ...parts.map(([name, text]) => `## ${name}\n\n${text}\n`)].join("\n");
 }
 
 function table(rows: readonly Row[]): string {
   const columns = [...new Set(rows.flatMap(({ cells }) => Object.keys(cells)))];
   const line = (cells: readonly (string | number)[]): string =>
-    `| ${cells.map((cell) => String(cell).replaceAll("|", "\\|")).join(" | ")} |\n`;
+    `| ${cells.map((cell) => String(cell).replaceAll("|", "\\|")).join(" | ")} |`;
   return [
     line(["scenario", ...columns]),
     line(["scenario", ...columns].map(() => "---")),
     ...rows.map(({ scenario, cells }) =>
       line([scenario, ...columns.map((column) => cells[column] ?? "")]),
     ),
-  ].join("");
+  ].join("\n");
 }

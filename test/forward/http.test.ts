@@ -250,6 +250,23 @@ test("after max_elapsed_time a request is given up with a control record, not si
   await sink.close();
 });
 
+test("max_elapsed_time also ends the holding of a request that the sink never answers well", async () => {
+  const { sink, forwarder, controls, log } = await httpHarness({
+    retry: { initialIntervalMs: 5, maxIntervalMs: 10, maxElapsedMs: 60 },
+  });
+  sink.otherwise = { status: 500 };
+  await log.append("traces", traceRequest(["poison"]));
+  await until(() => controls.length === 1);
+  expect(controls).toMatchObject([{ reason: "expired", status: "HTTP 500", rejectedItems: 1 }]);
+  expect(sink.arrived).toBeGreaterThan(1);
+  sink.otherwise = { status: 200 };
+  await log.append("traces", traceRequest(["next"]));
+  await until(() => sink.names.includes("next"));
+  expect(forwarder.status().traces!.state).not.toBe("held");
+  await forwarder.close(1000);
+  await sink.close();
+});
+
 test("with retries switched off the first failure becomes a control record", async () => {
   const { sink, forwarder, controls, log } = await httpHarness({ retry: { enabled: false } });
   sink.otherwise = { status: 503 };
