@@ -124,7 +124,8 @@ class Splicing {
 
   constructor(bytes: Uint8Array, size: number) {
     this.#bytes = bytes;
-    this.#result = new Uint8Array(size);
+    // All of it is written, so it needs no zeros before.
+    this.#result = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
   }
 
   put(start: number, stop: number, replacement: Uint8Array): void {
@@ -139,6 +140,7 @@ class Splicing {
 
   finished(): Uint8Array {
     this.#keepUpTo(this.#bytes.length, this.#bytes.length);
+    if (this.#to !== this.#result.length) throw new RangeError("edits of fields that overlap");
     return this.#result;
   }
 

@@ -42,6 +42,8 @@ export function scanNumbers(bytes: Uint8Array, { start, at }: Stretch, found: Fi
   for (let one = from; one < to; one++) {
     if (!isDigit(bytes[one]!)) continue;
     measure(bytes, one, to);
+    // The name of a span often ends in a date.
+    if (run.last > one && isSpanKind(bytes, run.last)) measure(bytes, one, run.last);
     const bits = bitsAmong(bytes, one);
     // A length or a tag before the value may look like its first digit, and lies outside of it.
     if (bits !== 0) {
@@ -140,6 +142,13 @@ function bitsOfRun(whole: boolean): number {
     ? isNumber(count + first, groups + 1, Math.max(longest, first))
     : isNumber(count, groups, longest);
   return isOne ? dotted | bit.NUMBERS : dotted;
+}
+
+/** Span.kind, 1 to 5, and the tags of the two times that come after it. */
+function isSpanKind(bytes: Uint8Array, at: number): boolean {
+  if (bytes[at] !== 0x30 || at + 11 >= bytes.length) return false;
+  const kind = bytes[at + 1]!;
+  return kind >= 1 && kind <= 5 && bytes[at + 2] === 0x39 && bytes[at + 11] === 0x41;
 }
 
 /**
