@@ -12,10 +12,12 @@ import { spanseal } from "../cli/command.ts";
 import { recordLedger } from "../cli/recorded.ts";
 import type { Recorded } from "../cli/recorded.ts";
 import { startPathSink } from "../faults/storage/path-sink.ts";
-import { runMatrix } from "../faults/tamper/matrix.ts";
+import { cells, runMatrix } from "../faults/tamper/matrix.ts";
 import { renderStarts, runStarts } from "../faults/tamper/starts.ts";
+import { builtSubject } from "../faults/tamper/subject.ts";
 import type { Subject } from "../faults/tamper/subject.ts";
 import { keyFolder } from "../ledger/log/support.ts";
+import { differences, hasPython } from "../ledger/second-reading.ts";
 import { startSidecar } from "../service/sidecar-process.ts";
 import {
   brief,
@@ -147,6 +149,14 @@ test("the matrix of test/faults, on what a sidecar wrote", async () => {
   };
   expect((await runMatrix(subject)).length).toBeGreaterThan(300);
 }, 600_000);
+
+test.skipIf(!hasPython)(
+  "a verifier written from FORMAT.md alone says the same of every damaged log",
+  async () => {
+    expect(await differences(builtSubject(), cells)).toEqual([]);
+  },
+  600_000,
+);
 
 test("the starts of test/faults, and TAMPER.md says the same", async () => {
   const sink = await startPathSink();
