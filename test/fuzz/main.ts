@@ -1,0 +1,37 @@
+/**
+ * Fuzzes what senders can reach, guided by the blocks of source that an input runs:
+ *
+ *     npm run fuzz -- --target protobuf|json|grpc|inflate [--seconds 60] [--seed N]
+ *
+ * Inputs that run something new are kept in `corpus/`, what breaks a rule in `findings/`; both are
+ * replayed by the tests. Exit code 1 where something was found.
+ */
+import { parseArgs } from "node:util";
+import { Fuzzer } from "./fuzzer.ts";
+import { targets } from "./targets.ts";
+
+const { values } = parseArgs({
+  options: {
+    target: { type: "string" },
+    seconds: { type: "string", default: "60" },
+    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+  },
+});
+
+const chosen = targets.filter(({ name }) => values.target === undefined || name === values.target);
+if (chosen.length === 0) {
+  console.error(`--target: one of ${targets.map(({ name }) => name).join(", ")}`);
+  process.exitCode = 2;
+}
+
+for (const target of chosen) {
+  const fuzzer = new Fuzzer(target, Number(values.seed));
+  const end = Date.now() + (1000 * Number(values.seconds)) / chosen.length;
+  while (Date.now() < end && fuzzer.findings === 0) await fuzzer.step();
+  fuzzer.close();
+  console.log(
+    `${target.name}: seed ${values.seed}, ${fuzzer.runs} runs, ${fuzzer.kept} inputs kept, ` +
+      `${fuzzer.findings} findings, at most ${fuzzer.stepsPerByteMax} blocks a byte`,
+  );
+  if (fuzzer.findings > 0) process.exitCode = 1;
+}
