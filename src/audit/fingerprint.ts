@@ -29,7 +29,7 @@ export function fingerprint(key: Uint8Array, body: Uint8Array): Uint8Array {
   const content = new Uint8Array(body);
   blankVariable(content);
   const result = new Uint8Array(sipHashBytes);
-  fingerprinter(key).hash(content, result, 0);
+  fingerprinter(key).hash(new DataView(content.buffer), 0, content.length, result, 0);
   return result;
 }
 

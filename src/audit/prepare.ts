@@ -4,23 +4,18 @@
  * request, because children come before their parents; then identities, which relations need; then
  * the bodies, which need both; and last the stamps, which carry the identities.
  */
-import { hash } from "node:crypto";
-import { writeHex } from "../bytes/hex.ts";
-import { batchBytesMax } from "../limits.ts";
 import { Ancestry } from "./ancestry.ts";
 import { ChainResolver } from "./chains.ts";
-import { Composer, type Desk } from "./composer.ts";
+import { encodeBodies } from "./bodies.ts";
+import type { Desk } from "./composer.ts";
 import { eventFilter } from "./conventions/index.ts";
 import { FormDrawer } from "./draw-form.ts";
-import { fingerprinter } from "./fingerprint.ts";
 import { Identifier } from "./identity.ts";
-import { JsonWriter } from "./json-writer.ts";
 import { countDataPoints } from "./metrics.ts";
 import type { AuditPolicy } from "./policy.ts";
-import { digestBytes, fingerprintBytes, type PreparedBatch } from "./prepared-batch.ts";
+import type { PreparedBatch } from "./prepared-batch.ts";
 import { redactRequest, type RedactedRequest } from "./redact/request.ts";
 import { relate } from "./relations.ts";
-import { RequestError } from "./request-error.ts";
 import type { TelemetryRequest } from "./request.ts";
 import { stampSpans } from "./stamp.ts";
 import { type PendingRecord, Survey } from "./survey.ts";
@@ -31,9 +26,6 @@ import type { Item } from "./walk/items.ts";
 import { RequestWalk } from "./walk/request-walk.ts";
 import { ShapeTree } from "./walk/shapes.ts";
 import { View } from "./walk/view.ts";
-
-export const bodyDomain = "spanseal body v1\n";
-const nonceBytes = 16;
 
 /** What is made once and used for batch after batch, so that a batch leaves little to collect. */
 interface Workspace extends Desk {
@@ -68,7 +60,15 @@ export function prepare(
   if (request.signal === "traces") {
     for (const record of records) record.above = ancestry.above(record.item, { walk, view });
   }
-  const bodies = encode(request, records, policy, { redacted, walk, view, desk, ids });
+  const bodies = encodeBodies(
+    records,
+    { redacted, walk, view, desk, ids },
+    {
+      policy,
+      authenticated: request.peer.authenticated,
+      observed: request.receivedUnixNano.toString(),
+    },
+  );
   const stamped = policy.stamp && request.signal === "traces";
   const batch: PreparedBatch = {
     signal: request.signal,
@@ -128,81 +128,4 @@ function recordedItems(records: readonly PendingRecord[]): number {
   return count;
 }
 
-interface Parts {
-  readonly redacted: RedactedRequest;
-  readonly walk: RequestWalk;
-  readonly view: View;
-  readonly desk: Desk;
-  readonly ids: Uint8Array;
-}
-
-type Bodies = Pick<PreparedBatch, "bodies" | "bodyEnds" | "digests" | "fingerprints">;
-
-const BODY_DOMAIN = Buffer.from(bodyDomain, "latin1");
-
-/**
- * Each body is first written with zeros where nonce and time of observation belong, and
- * fingerprinted as it lies there. Then the two are filled in, and it is hashed.
- */
-function encode(
-  request: TelemetryRequest,
-  records: readonly PendingRecord[],
-  policy: AuditPolicy,
-  { redacted, walk, view, desk, ids }: Parts,
-): Bodies {
-  const observed = Buffer.from(request.receivedUnixNano.toString(), "latin1");
-  const writer = new JsonWriter(bodyDomain.length + request.bytes.length * 2 + bodyBytesGuess);
-  writer.raw(BODY_DOMAIN);
-  const composer = new Composer(
-    { view, redacted, ids, writer, ...desk },
-    {
-      authenticated: request.peer.authenticated,
-      observedChars: observed.length,
-    },
-  );
-  const prints = fingerprinter(policy.fingerprintKey);
-  const nonces = policy.randomBytes(nonceBytes * records.length);
-  const digests = new Uint8Array(digestBytes * records.length);
-  const digestView = Buffer.from(digests.buffer);
-  const fingerprints = new Uint8Array(fingerprintBytes * records.length);
-  const bodyEnds = new Uint32Array(records.length);
-  for (const [index, record] of records.entries()) {
-    const start = writer.at;
-    walk.lend(record.item);
-    composer.write(record);
-    const { bytes, at } = writer;
-    prints.hash(bytes.subarray(start, at), fingerprints, index * fingerprintBytes);
-    writeHex(bytes, composer.nonceAt, nonces, index * nonceBytes, nonceBytes);
-    bytes.set(observed, composer.observedAt);
-    digestView.write(digestOf(bytes, start, at), index * digestBytes, "latin1");
-    bodyEnds[index] = at - BODY_DOMAIN.length;
-    if (at > batchBytesMax) {
-      throw new RequestError(
-        "too_large",
-        `the request's records exceed ${batchBytesMax} bytes: send fewer spans per request`,
-      );
-    }
-  }
-  return {
-    bodies: writer.bytes.subarray(BODY_DOMAIN.length, writer.at),
-    bodyEnds,
-    digests,
-    fingerprints,
-  };
-}
-
-const before = new Uint8Array(BODY_DOMAIN.length);
-
-/** The digest of a body where it lies, as latin1: the prefix stands in front of it for a moment. */
-function digestOf(bytes: Uint8Array, start: number, stop: number): string {
-  const prefixAt = start - BODY_DOMAIN.length;
-  for (let index = 0; index < before.length; index++) before[index] = bytes[prefixAt + index]!;
-  for (let index = 0; index < before.length; index++) bytes[prefixAt + index] = BODY_DOMAIN[index]!;
-  const digest = hash("sha256", bytes.subarray(prefixAt, stop), "latin1");
-  for (let index = 0; index < before.length; index++) bytes[prefixAt + index] = before[index]!;
-  return digest;
-}
-
-/** Room beside twice the request, so that the buffer of a batch seldom grows. */
-const bodyBytesGuess = 4096;
 const keptRowsMax = 65_536;

@@ -35,30 +35,40 @@ export interface Relation {
   readonly reason: string;
 }
 
-/** A record that will be written. */
-export interface PendingRecord {
+/** A record that will be written. A class for the reason that `Item` is one. */
+export class PendingRecord {
   readonly item: Item;
   /** The span event that is the action, where it is not the item itself. */
   readonly event: EventItem | undefined;
   readonly action: Action;
   readonly convention: Convention;
-  /** Counts the records of one item and phase. */
+  /** Counts the records of one item and phase: the event's place in its span, after the span's own. */
   readonly ordinal: number;
   readonly names: Names;
   readonly trace: TraceNotes | undefined;
-  chain: number;
-  orphan: boolean;
-  ambiguous: boolean;
+  chain = 0;
+  orphan = false;
+  ambiguous = false;
   /** Number of the record in its batch, once it is known that it stays. */
-  position: number;
-  related: Relation[] | undefined;
-  duplicateOf: Relation[] | undefined;
+  position = -1;
+  related: Relation[] | undefined = undefined;
+  duplicateOf: Relation[] | undefined = undefined;
   /** What a decision on the same call in this request means for it. */
-  decided: Outcome | undefined;
+  decided: Outcome | undefined = undefined;
   /** Whether such a decision was an answer, after which the call waits no more. */
-  answered: boolean;
+  answered = false;
   /** The nearest enclosing span that says who acted. */
-  above: Ancestor | undefined;
+  above: Ancestor | undefined = undefined;
+
+  constructor(place: Place, convention: Convention, proved: Action) {
+    this.item = place.item;
+    this.event = place.event;
+    this.action = proved;
+    this.convention = convention;
+    this.ordinal = place.event === undefined ? 0 : place.event.ordinal + 1;
+    this.names = place.names;
+    this.trace = place.trace;
+  }
 }
 
 /** The attributes that state the action: the event's, or the item's own. */
@@ -143,29 +153,11 @@ export class Survey {
   }
 
   #add(place: Place, convention: Convention, one: Action): void {
-    const { trace, event } = place;
+    const { trace } = place;
     const provesAgent =
       !DATA_TYPES.has(one.type) && convention.name !== "otel.mcp" && one.type !== "other";
     if (trace !== undefined && provesAgent) trace.agent = true;
-    this.records.push({
-      item: place.item,
-      event,
-      action: one,
-      convention,
-      // The event's place in its span, after the span's own.
-      ordinal: event === undefined ? 0 : event.ordinal + 1,
-      names: place.names,
-      trace,
-      chain: 0,
-      orphan: false,
-      ambiguous: false,
-      position: -1,
-      related: undefined,
-      duplicateOf: undefined,
-      decided: undefined,
-      answered: false,
-      above: undefined,
-    });
+    this.records.push(new PendingRecord(place, convention, one));
   }
 
   /** What could only be said after the last item. */

@@ -6,7 +6,7 @@ import type { Enclosure } from "../otlp/splice.ts";
 import type { Signal } from "../otlp/schema.ts";
 import { AttributeReader, type Attributes } from "./attributes.ts";
 import { type EventFilter, readLogRecord, readSpan } from "./item-fields.ts";
-import { type Item, newItem, type ResourceContext, type ScopeContext } from "./items.ts";
+import { Item, lengthStartOf, type ResourceContext, type ScopeContext } from "./items.ts";
 
 export class RequestWalk {
   readonly bytes: Uint8Array;
@@ -97,12 +97,7 @@ export class RequestWalk {
   #item(scope: ScopeContext, reader: WireReader, visit: (item: Item) => boolean): void {
     const { columns } = this.reader;
     const mark = columns.size;
-    const item = newItem(this.signal, this.items++, scope, {
-      lengthStart: lengthStartOf(reader),
-      start: reader.start,
-      stop: reader.stop,
-      attributes: this.reader.begin(),
-    });
+    const item = new Item(scope, this.items++, reader, this.reader.begin());
     this.#fields(item);
     const kept = visit(item);
     if (kept && columns.size <= requestAttributesMax) return;
@@ -133,7 +128,8 @@ export class RequestWalk {
       }
     }
     const coerced = `${texts.name}${texts.version}${texts.schemaUrl}`.includes("\ufffd");
-    return { ordinal: this.#scopes++, resource, enclosure, attributes, ...texts, coerced };
+    const { signal } = this;
+    return { signal, ordinal: this.#scopes++, resource, enclosure, attributes, ...texts, coerced };
   }
 
   #attributes(attributes: Attributes, reader: WireReader, field: number): void {
@@ -151,11 +147,4 @@ function enclosureOf(reader: WireReader, parent: Enclosure | null): Enclosure {
     stop: reader.stop,
     parent,
   };
-}
-
-/** Where the length varint of the current field begins. */
-function lengthStartOf(reader: WireReader): number {
-  let at = reader.tagStart;
-  while (reader.bytes[at]! >= 0x80) at++;
-  return at + 1;
 }

@@ -1,0 +1,97 @@
+/** The bodies of a batch one after the other, each fingerprinted and hashed where it lies. */
+import { hash } from "node:crypto";
+import { writeHex } from "../bytes/hex.ts";
+import { batchBytesMax } from "../limits.ts";
+import { Composer, type Desk } from "./composer.ts";
+import { fingerprinter } from "./fingerprint.ts";
+import { JsonWriter } from "./json-writer.ts";
+import type { AuditPolicy } from "./policy.ts";
+import { digestBytes, fingerprintBytes, type PreparedBatch } from "./prepared-batch.ts";
+import type { RedactedRequest } from "./redact/request.ts";
+import { RequestError } from "./request-error.ts";
+import type { PendingRecord } from "./survey.ts";
+import type { RequestWalk } from "./walk/request-walk.ts";
+import type { View } from "./walk/view.ts";
+
+const BODY_DOMAIN = Buffer.from("spanseal body v1\n", "latin1");
+const nonceBytes = 16;
+/** Room beside twice the request, so that the buffer of a batch seldom grows. */
+const roomBytes = 4096;
+
+interface Parts {
+  readonly redacted: RedactedRequest;
+  readonly walk: RequestWalk;
+  readonly view: View;
+  readonly desk: Desk;
+  /** Those of all records, 16 bytes each. */
+  readonly ids: Uint8Array;
+}
+
+interface Origin {
+  readonly policy: AuditPolicy;
+  readonly authenticated: boolean;
+  /** Unix time in nanoseconds, in decimal. */
+  readonly observed: string;
+}
+
+type Bodies = Pick<PreparedBatch, "bodies" | "bodyEnds" | "digests" | "fingerprints">;
+
+/**
+ * Each body is first written with zeros where nonce and time of observation belong, and
+ * fingerprinted so. Then the two are filled in, and it is hashed.
+ */
+export function encodeBodies(
+  records: readonly PendingRecord[],
+  { redacted, walk, view, desk, ids }: Parts,
+  { policy, authenticated, observed }: Origin,
+): Bodies {
+  const writer = new JsonWriter(BODY_DOMAIN.length + view.bytes.length * 2 + roomBytes);
+  writer.raw(BODY_DOMAIN);
+  const materials = { view, redacted, ids, writer, ...desk };
+  const composer = new Composer(materials, { authenticated, observedChars: observed.length });
+  const prints = fingerprinter(policy.fingerprintKey);
+  const nonces = policy.randomBytes(nonceBytes * records.length);
+  const digests = Buffer.from(new ArrayBuffer(digestBytes * records.length));
+  const fingerprints = new Uint8Array(fingerprintBytes * records.length);
+  const bodyEnds = new Uint32Array(records.length);
+  for (let index = 0; index < records.length; index++) {
+    const record = records[index]!;
+    const start = writer.at;
+    walk.lend(record.item);
+    composer.write(record);
+    const { bytes, at } = writer;
+    prints.hash(writer.words, start, at, fingerprints, index * fingerprintBytes);
+    writeHex(bytes, composer.nonceAt, nonces, index * nonceBytes, nonceBytes);
+    overwrite(bytes, composer.observedAt, observed);
+    digests.write(digestOf(bytes, start, at), index * digestBytes, "latin1");
+    bodyEnds[index] = at - BODY_DOMAIN.length;
+    if (at > batchBytesMax) {
+      throw new RequestError(
+        "too_large",
+        `the request's records exceed ${batchBytesMax} bytes: send fewer spans per request`,
+      );
+    }
+  }
+  return {
+    bodies: writer.bytes.subarray(BODY_DOMAIN.length, writer.at),
+    bodyEnds,
+    digests: new Uint8Array(digests.buffer),
+    fingerprints,
+  };
+}
+
+function overwrite(bytes: Uint8Array, at: number, text: string): void {
+  for (let index = 0; index < text.length; index++) bytes[at + index] = text.charCodeAt(index);
+}
+
+const before = new Uint8Array(BODY_DOMAIN.length);
+
+/** The digest of a body where it lies, as latin1: the prefix stands in front of it for a moment. */
+function digestOf(bytes: Uint8Array, start: number, stop: number): string {
+  const prefixAt = start - BODY_DOMAIN.length;
+  for (let index = 0; index < before.length; index++) before[index] = bytes[prefixAt + index]!;
+  for (let index = 0; index < before.length; index++) bytes[prefixAt + index] = BODY_DOMAIN[index]!;
+  const digest = hash("sha256", bytes.subarray(prefixAt, stop), "latin1");
+  for (let index = 0; index < before.length; index++) bytes[prefixAt + index] = before[index]!;
+  return digest;
+}
