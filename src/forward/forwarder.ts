@@ -142,6 +142,7 @@ class SpoolForwarder implements Forwarder {
   private readonly sink: Sink;
   private readonly lanes: ReadonlyMap<Signal, Lane>;
   private readonly queueBytesMax: number;
+  private isUnproven = false;
   private openStages: OpenStage[] = [];
   private stageId = 0;
   private queue: Promise<void> = Promise.resolve();
@@ -244,7 +245,9 @@ class SpoolForwarder implements Forwarder {
       written.map(([{ spool }, own]) => spool.stage(own, { stage: id, group, stagedUnixMs })),
     );
     const failed = results.find((result) => result.status === "rejected");
-    if (failed !== undefined) throw spoolFailed(failed.reason);
+    if (failed === undefined) return;
+    this.isUnproven = true;
+    throw spoolFailed(failed.reason);
   }
 
   /** The lanes that have no room: left out where that is chosen, else the group is refused. */
@@ -279,7 +282,17 @@ class SpoolForwarder implements Forwarder {
       const results = await Promise.allSettled(this.all().map(({ spool }) => spool.undo(from)));
       const failed = results.find((result) => result.status === "rejected");
       if (failed !== undefined) throw spoolFailed(failed.reason);
+      if (this.isUnproven) await this.proveWriting();
     });
+  }
+
+  /** After a failed write: nobody is told that all is well again before a write has shown it. */
+  private async proveWriting(): Promise<void> {
+    for (const { spool } of this.all()) {
+      spool.touch();
+      await wrapFailure(spool.save());
+    }
+    this.isUnproven = false;
   }
 
   status(): ForwarderStatus {

@@ -352,7 +352,7 @@ export class Sequencer {
       await this.#parts.follower?.rollBack(group);
       return true;
     } catch (error) {
-      this.#reason = `cannot take forward copies back: ${reasonOf(error)}; trying again by itself`;
+      this.#reason = `the forward copies: ${reasonOf(error)}; trying again by itself`;
       return false;
     }
   }

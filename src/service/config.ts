@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { z } from "zod";
-import { checkRelations } from "./config/relations.ts";
+import { checkFolders, checkRelations } from "./config/relations.ts";
 import { parseYaml } from "./config/document.ts";
 import type { Config } from "./config/model.ts";
 import { explain } from "./config/problems.ts";
@@ -71,14 +71,16 @@ export function parseConfig(yaml: string, source: ConfigSource = {}): LoadedConf
     ...checkRelations(references.value),
     ...checkRedaction(references.value, references.written),
   ];
-  if (!parsed.success || problems.length > 0) {
+  const config = parsed.data && relocate(parsed.data, source);
+  if (config !== undefined) problems.push(...checkFolders(config));
+  if (config === undefined || problems.length > 0) {
     const located = problems.map(document.locate);
     throw new ConfigError(
       source.file,
       located.toSorted((left, right) => (left.line ?? 0) - (right.line ?? 0)),
     );
   }
-  return { config: relocate(parsed.data, source), written: references.written };
+  return { config, written: references.written };
 }
 
 /** JSON Schema of the file, with a description for every key. */

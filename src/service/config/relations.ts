@@ -2,6 +2,8 @@
  * What must hold between keys. It reads the document, not the parsed configuration, so that these
  * problems appear together with those of single values.
  */
+import { isAbsolute, relative, resolve, sep } from "node:path";
+import type { Config } from "./model.ts";
 import type { PlacedProblem } from "./problems.ts";
 import { formatDuration, parseDuration } from "./values.ts";
 
@@ -81,6 +83,31 @@ function checkAddresses(document: unknown): PlacedProblem[] {
     if (other === undefined) return [];
     const message = `${address} is taken by ${other}`;
     return [{ path, message, hint: "give each its own port" }];
+  });
+}
+
+/** Folders that must not lie in one another: what would be published, or lost, with the other. */
+const apart: readonly (readonly [inner: FolderKey, outer: FolderKey, harm: string])[] = [
+  ["keys.directory", "publish.bucket", "whoever reads the bucket would have the keys"],
+  ["keys.directory", "ledger.directory", "a copy of the ledger would hold its keys"],
+  ["ledger.directory", "publish.bucket", "whoever reads the bucket would have the records"],
+  ["publish.bucket", "ledger.directory", "the roots would be lost with the ledger"],
+];
+
+type FolderKey = "keys.directory" | "ledger.directory" | "publish.bucket";
+
+/** Problems between the folders that a configuration comes to, options of the command included. */
+export function checkFolders({ keys, ledger, publish }: Config): PlacedProblem[] {
+  const folders: Readonly<Record<FolderKey, string>> = {
+    "keys.directory": keys.directory,
+    "ledger.directory": ledger.directory,
+    "publish.bucket": publish.bucket,
+  };
+  return apart.flatMap(([inner, outer, harm]) => {
+    const path = relative(resolve(folders[outer]), resolve(folders[inner]));
+    if (path === ".." || path.startsWith(`..${sep}`) || isAbsolute(path)) return [];
+    const message = `${folders[inner]} lies in ${outer}, ${folders[outer]}: ${harm}`;
+    return [{ path: inner.split("."), message, hint: "choose a folder of its own" }];
   });
 }
 

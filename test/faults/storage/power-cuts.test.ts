@@ -29,6 +29,6 @@ describe("Power cuts after each call, with every part of what was not synced", (
       }
     }
     expect(counts.problems).toEqual([]);
-    conclude(context, counts);
+    conclude(context, "STORAGE-CUTS", counts);
   });
 });

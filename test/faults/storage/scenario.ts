@@ -1,9 +1,12 @@
-/** A scenario whose recovery is counted: a test, and a row of `STORAGE.md`. */
+/** A scenario whose recovery is counted: a test, and a row of a table. */
 import { describe, expect, test } from "vitest";
 import type { TestContext } from "vitest";
 import { record } from "../outcome.ts";
 import { noCounts } from "./counts.ts";
 import type { Counts } from "./counts.ts";
+
+/** One for each way to run: they take minutes, and can be written one by one. */
+type StorageTable = "STORAGE-WRITES" | "STORAGE-CUTS" | "STORAGE-PROCESSES";
 
 /** All of it, as `npm run faults` does; else what the slow suite has time for. */
 export const isFull = process.env["SPANSEAL_FAULTS"] === "all";
@@ -23,7 +26,7 @@ export function scenario(
       const counts = noCounts();
       await run(counts);
       expect(counts.problems).toEqual([]);
-      conclude(context, counts);
+      conclude(context, "STORAGE-PROCESSES", counts);
     };
     // oxlint-disable-next-line vitest/valid-title, vitest/expect-expect -- both are given above
     test.skipIf(missing !== undefined)(name, { timeout }, body);
@@ -31,7 +34,7 @@ export function scenario(
 }
 
 /** The row of the table: nothing but zeros, and the number of runs that show them. */
-export function conclude(context: TestContext, counts: Counts): void {
+export function conclude(context: TestContext, table: StorageTable, counts: Counts): void {
   const { runs, acknowledgedLost, invented, falseAlarms, undetected, forwardLost } = counts;
   const cells = {
     runs,
@@ -43,5 +46,5 @@ export function conclude(context: TestContext, counts: Counts): void {
   };
   for (const count of Object.values(cells).slice(1)) expect(count).toBe(0);
   expect(runs).toBeGreaterThan(0);
-  record(context, { table: "STORAGE", cells });
+  record(context, { table, cells });
 }

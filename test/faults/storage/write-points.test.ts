@@ -20,6 +20,6 @@ describe("Write points: EIO, ENOSPC, EINTR, short writes, SIGKILL, failed but pe
       if (result !== undefined) addCounts(counts, result.counts);
     }
     expect(counts.problems).toEqual([]);
-    conclude(context, counts);
+    conclude(context, "STORAGE-WRITES", counts);
   });
 });
