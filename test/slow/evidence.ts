@@ -164,22 +164,6 @@ export function overwrite(path: string, bytes: Uint8Array): void {
   writeFileSync(path, bytes);
 }
 
-/** Changes one byte of a file, at a place from its start, or from its end where negative. */
-export function changeByte(path: string, place: number): void {
-  const bytes = Buffer.from(readFileSync(path));
-  const at = place < 0 ? bytes.length + place : place;
-  bytes[at]! ^= 1;
-  overwrite(path, bytes);
-}
-
-/** Changes one character of a text, so that it stays a letter: of base64, or of a name. */
-export function changeLetter(path: string, place: number): void {
-  const bytes = Buffer.from(readFileSync(path));
-  const at = place < 0 ? bytes.length + place : place;
-  bytes[at] = (bytes.toString("latin1", at, at + 1) === "a" ? "b" : "a").charCodeAt(0);
-  overwrite(path, bytes);
-}
-
 /** `class where:line index chain #sequence` for each failure. */
 export function brief({ failures }: VerifyReport): string[] {
   return failures.map(({ class: name, place }) => {
