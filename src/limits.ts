@@ -81,7 +81,7 @@ export const lineFrameBytesMin = 400;
 export const segmentAgeMsMax: number = 24 * 60 * 60 * 1000;
 /** Ledger: chains whose derived keys are kept ready. */
 export const chainPensMax = 4096;
-/** Ledger: window entries after which a state snapshot becomes a block of its own. */
+/** Ledger: window entries after which they become a block of their own beside state snapshots. */
 export const windowBlockEntries = 16_384;
 /** Ledger: wait before a failed write is tried again, doubled from the first to the second. */
 export const storageRetryMsMin = 100;

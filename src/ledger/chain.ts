@@ -2,8 +2,6 @@
  * What binds records to their chain and to their place: the chain's own key, its genesis value, the
  * MAC of each record and the entry that the log's tree holds for it.
  */
-import { hkdfSync } from "node:crypto";
-
 import type { ChainName } from "../audit/prepared-batch.ts";
 import { toHex } from "../bytes/hex.ts";
 import {
@@ -38,6 +36,18 @@ export function epochOf(name: string): number {
   return Number(match[1]);
 }
 
+const extractedKeys = new WeakMap<Uint8Array, Uint8Array>();
+
+/** The first step of HKDF, which all chains of an epoch share. */
+function extracted(epochKey: Uint8Array): Uint8Array {
+  let key = extractedKeys.get(epochKey);
+  if (key === undefined) {
+    key = hmacSha256(new Uint8Array(digestBytes), epochKey);
+    extractedKeys.set(epochKey, key);
+  }
+  return key;
+}
+
 /** The key of one chain in one epoch: its holder can check this chain and no other. */
 export function deriveChainKey(
   epochKey: Uint8Array,
@@ -46,7 +56,8 @@ export function deriveChainKey(
 ): Uint8Array {
   const { namespace, tenant } = chain;
   const info = lengthPrefixed("spanseal chain v1", descriptorDigest, namespace, tenant);
-  return new Uint8Array(hkdfSync("sha256", epochKey, new Uint8Array(), info, digestBytes));
+  // HKDF-SHA256 (RFC 5869) with an empty salt, one block of output.
+  return hmacSha256(extracted(epochKey), info, Uint8Array.of(1));
 }
 
 /** `previous_mac` of a chain's first record, so that no chain can pass for another. */

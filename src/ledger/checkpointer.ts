@@ -16,7 +16,8 @@ import { toHex } from "../bytes/hex.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
 import type { LedgerMemory } from "./memory.ts";
 import type { SegmentPlace } from "./segment.ts";
-import { encodeState, parseStateName, stateName } from "./state.ts";
+import { blockName, encodeState, noChains, parseBlockName } from "./state.ts";
+import { parseStateName, stateName } from "./state.ts";
 import type { LedgerState, StateReference } from "./state.ts";
 import { TileFiles } from "./tile-files.ts";
 import type { TileFile } from "./tile.ts";
@@ -29,6 +30,8 @@ export interface LocalCheckpoint {
   readonly sealIndex: number;
 }
 
+const nothing = new Uint8Array();
+
 /** What a snapshot of the ledger's memory, taken right after the seal, makes of a checkpoint. */
 interface Capture {
   readonly size: number;
@@ -37,7 +40,10 @@ interface Capture {
   readonly partialTiles: readonly TileFile[];
   readonly windowEnd: number;
   readonly windowStart: number;
-  encodeState(segments: { readonly count: number; readonly digest: string }): Uint8Array;
+  /** `own`: the block that holds the window entries since the last one, where it was made. */
+  encodeState(segments: LedgerState["segments"], own: StateReference | undefined): Uint8Array;
+  /** A snapshot of those entries alone. */
+  encodeBlock(segments: LedgerState["segments"]): Uint8Array;
 }
 
 export interface CheckpointerParts {
@@ -49,7 +55,7 @@ export interface CheckpointerParts {
   segmentPlace(): SegmentPlace;
   /** Appends a seal, alone; calls `onDurable` before anything else is appended. */
   seal(state: StateReference | undefined, onDurable: () => void): Promise<{ index: number }>;
-  /** Window entries after which a snapshot becomes a block of its own. */
+  /** Window entries after which they become a block of their own. */
   readonly blockEntries: number;
   /** The disk holds something else than the log says: nothing may be signed any more. */
   stop(reason: string): void;
@@ -60,7 +66,7 @@ export interface CheckpointerStart {
   readonly latest: LocalCheckpoint | undefined;
   /** The newest state snapshot, for the next seal. */
   readonly state: StateReference | undefined;
-  /** Newest first: snapshots that hold a part of the window. */
+  /** Newest first. */
   readonly blocks: readonly WindowBlock[];
 }
 
@@ -112,11 +118,11 @@ export class Checkpointer {
     const capture = captured!;
     try {
       await this.#saveTiles(capture);
-      const state = await this.#saveState(capture);
+      const { state, block } = await this.#saveState(capture);
       const checkpoint = await this.#saveCheckpoint(capture, index);
       this.#state = state;
-      this.#noteBlock(capture, state);
-      await this.#pruneStates(capture.windowEnd);
+      if (block !== undefined) this.#blocks = [block, ...this.#blocks];
+      await this.#pruneStates(capture);
       return checkpoint;
     } catch (cause) {
       if (cause instanceof LedgerError && cause.code === "damaged") {
@@ -156,7 +162,13 @@ export class Checkpointer {
       partialTiles: tree.partialTiles(),
       windowEnd: content.windowEnd,
       windowStart,
-      encodeState: (segments) => encodeState({ ...content, segments }, key),
+      encodeState: (segments, own) => {
+        const state = { ...content, segments };
+        if (own === undefined) return encodeState(state, key);
+        return encodeState({ ...state, block: own, windowEntries: nothing }, key);
+      },
+      encodeBlock: (segments) =>
+        encodeState({ ...content, segments, edge: nothing, chains: noChains }, key),
     };
   }
 
@@ -167,26 +179,51 @@ export class Checkpointer {
     this.#unsavedTiles.splice(0, tiles.length - capture.partialTiles.length);
   }
 
-  async #saveState(capture: Capture): Promise<StateReference> {
+  async #saveState(
+    capture: Capture,
+  ): Promise<{ readonly state: StateReference; readonly block: WindowBlock | undefined }> {
     const { directory, files } = this.#parts;
     await this.#removeUncovered();
-    const bytes = capture.encodeState(await segmentsDigest(directory, files, capture));
+    const segments = await segmentsDigest(directory, files, capture);
+    const block = await this.#saveBlock(capture, segments);
+    const bytes = capture.encodeState(segments, block);
     await files.replace(join(directory, "state", stateName(capture.size)), bytes, 0o600);
-    return { size: capture.size, digest: sha256Hex(bytes) };
+    return { state: { size: capture.size, digest: sha256Hex(bytes) }, block };
   }
 
   /** Of attempts that failed: a start takes several snapshots without checkpoint for a lost one. */
   async #removeUncovered(): Promise<void> {
     const covered = this.#latest?.size ?? 0;
-    for (const size of await this.#stateSizes()) {
-      if (size <= covered) continue;
-      await this.#parts.files.remove(join(this.#parts.directory, "state", stateName(size)));
+    await this.#removeStates(
+      (await this.#sizesIn(parseStateName)).filter((size) => size > covered),
+      (await this.#sizesIn(parseBlockName)).filter((size) => size > covered),
+    );
+  }
+
+  async #removeStates(states: readonly number[], blocks: readonly number[]): Promise<void> {
+    const folder = join(this.#parts.directory, "state");
+    for (const name of [...states.map(stateName), ...blocks.map(blockName)]) {
+      await this.#parts.files.remove(join(folder, name));
     }
   }
 
-  async #stateSizes(): Promise<number[]> {
+  /** Enough window entries become a block, which this and later snapshots name. */
+  async #saveBlock(
+    capture: Capture,
+    segments: LedgerState["segments"],
+  ): Promise<WindowBlock | undefined> {
+    const { windowEnd, windowStart, size } = capture;
+    if (windowEnd - windowStart < this.#parts.blockEntries) return undefined;
+    const bytes = capture.encodeBlock(segments);
+    const path = join(this.#parts.directory, "state", blockName(size));
+    await this.#parts.files.replace(path, bytes, 0o600);
+    return { size, digest: sha256Hex(bytes), windowEnd };
+  }
+
+  /** Sizes of the snapshots, or of the blocks. */
+  async #sizesIn(parse: (name: string) => number | undefined): Promise<number[]> {
     const names = await this.#parts.files.list(join(this.#parts.directory, "state"));
-    return names.map(parseStateName).filter((size) => size !== undefined);
+    return names.map(parse).filter((size) => size !== undefined);
   }
 
   async #saveCheckpoint(capture: Capture, sealIndex: number): Promise<LocalCheckpoint> {
@@ -211,22 +248,15 @@ export class Checkpointer {
     throw new LedgerError("missing_key", `the log key ${logKey} is not in ${directory}`);
   }
 
-  /** A snapshot with enough entries becomes the block that later ones begin after. */
-  #noteBlock(capture: Capture, state: StateReference): void {
-    if (capture.windowEnd - capture.windowStart < this.#parts.blockEntries) return;
-    this.#blocks = [{ ...state, windowEnd: capture.windowEnd }, ...this.#blocks];
-  }
-
   /** Keeps the two newest snapshots and the blocks that the window still needs. */
-  async #pruneStates(windowEnd: number): Promise<void> {
-    const { directory, files, memory } = this.#parts;
-    const windowStart = windowEnd - memory.window.capacity;
+  async #pruneStates({ windowEnd }: Capture): Promise<void> {
+    const windowStart = windowEnd - this.#parts.memory.window.capacity;
     this.#blocks = this.#blocks.filter((block) => block.windowEnd > windowStart);
     const kept = new Set(this.#blocks.map(({ size }) => size));
-    const sizes = await this.#stateSizes();
-    const old = sizes.toSorted((left, right) => right - left).slice(2);
-    for (const size of old) {
-      if (!kept.has(size)) await files.remove(join(directory, "state", stateName(size)));
-    }
+    const states = await this.#sizesIn(parseStateName);
+    await this.#removeStates(
+      states.toSorted((left, right) => right - left).slice(2),
+      (await this.#sizesIn(parseBlockName)).filter((size) => !kept.has(size)),
+    );
   }
 }

@@ -48,12 +48,17 @@ export class GroupBuilder {
 
   /**
    * Why the request cannot be part of the log, or undefined. `begun`: chains that others of its
-   * group begin; its own are added.
+   * group begin; its own are added. Notes the chains that there are.
    */
   refusal(item: Item, begun: Set<string>): LedgerError | undefined {
     if (item.type === "control") return undefined;
     const { chains } = this.#memory;
-    const unknown = item.batch.chains.filter((name) => chains.find(name) === undefined).map(keyOf);
+    const unknown: string[] = [];
+    for (const [place, name] of item.batch.chains.entries()) {
+      const chain = chains.find(name);
+      if (chain === undefined) unknown.push(keyOf(name));
+      else item.chains[place] = chain;
+    }
     if (unknown.length === 0) return undefined;
     const further = unknown.filter((key) => !begun.has(key));
     if (chains.count + begun.size + further.length <= this.chainsMax) {

@@ -2,8 +2,8 @@
 import type { ChainName } from "../audit/prepared-batch.ts";
 import type { ScannedLine } from "./line.ts";
 
-/** A power of two. */
-const places = 4096;
+/** A power of two, above the number of chains that a ledger can have. */
+const places = 131_072;
 
 /** Chains that were seen lately, one for each place that their names may have. */
 export class RecentChains<Chain extends ChainName> {

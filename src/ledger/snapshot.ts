@@ -13,7 +13,7 @@ import type { LedgerBounds } from "./ledger-options.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
 import { newCounters, type LedgerMemory } from "./memory.ts";
 import { verifyNote } from "./note.ts";
-import { parseState, parseStateName, stateName } from "./state.ts";
+import { blockName, parseState, parseStateName, stateName } from "./state.ts";
 import type { LedgerState, StateKeySource, StateReference } from "./state.ts";
 import { TreeEdge } from "./tree.ts";
 import { DedupeWindow, entryBytes } from "./window.ts";
@@ -23,7 +23,7 @@ export interface SnapshotSource {
   readonly files: Files;
   readonly identity: LedgerIdentity;
   readonly keys: KeyRing;
-  readonly bounds: Pick<LedgerBounds, "dedupeWindowRecords" | "windowBlockEntries">;
+  readonly bounds: Pick<LedgerBounds, "dedupeWindowRecords">;
   randomBytes(count: number): Uint8Array;
 }
 
@@ -79,7 +79,7 @@ export async function loadSnapshot(
   const sizes = names.map(parseStateName).filter((size) => size !== undefined);
   let sizeKnown = 0;
   for (const size of sizes.toSorted((left, right) => right - left)) {
-    const found = await readSnapshotFile(source, { size });
+    const found = await readSnapshotFile(source, stateName(size), { size });
     if (found === undefined) continue;
     sizeKnown = Math.max(sizeKnown, size);
     if (checkpoint === undefined || size > checkpoint.size) continue;
@@ -99,7 +99,7 @@ export async function loadSnapshot(
       state: found.state,
       reference,
       sizeKnown,
-      blocks: blocksOf(source, found, older),
+      blocks: older.map(blockOf),
     };
   }
   if (checkpoint === undefined && sizes.length > 1) {
@@ -121,10 +121,11 @@ interface SnapshotFile {
 /** Undefined where the file is not there, not whole or not genuine. */
 async function readSnapshotFile(
   source: SnapshotSource,
+  name: string,
   wanted: { readonly size: number; readonly digest?: string },
 ): Promise<SnapshotFile | undefined> {
   try {
-    const bytes = await source.files.read(join(source.directory, "state", stateName(wanted.size)));
+    const bytes = await source.files.read(join(source.directory, "state", name));
     const digest = sha256Hex(bytes);
     if (wanted.digest !== undefined && wanted.digest !== digest) return undefined;
     const state = parseState(bytes, keySource(source));
@@ -154,7 +155,7 @@ async function readBlocks(
   let { block } = state;
   let count = state.windowEntries.length / entryBytes;
   while (block !== null && count < source.bounds.dedupeWindowRecords) {
-    const found = await readSnapshotFile(source, block);
+    const found = await readSnapshotFile(source, blockName(block.size), block);
     if (found === undefined) return undefined;
     blocks.push(found);
     count += found.state.windowEntries.length / entryBytes;
@@ -163,18 +164,8 @@ async function readBlocks(
   return blocks;
 }
 
-function blocksOf(
-  source: SnapshotSource,
-  newest: SnapshotFile,
-  older: readonly SnapshotFile[],
-): WindowBlock[] {
-  const entries = newest.state.windowEntries.length / entryBytes;
-  const isBlock = entries >= source.bounds.windowBlockEntries;
-  return (isBlock ? [newest, ...older] : older).map(({ state, digest }) => ({
-    size: state.size,
-    digest,
-    windowEnd: state.windowEnd,
-  }));
+function blockOf({ state, digest }: SnapshotFile): WindowBlock {
+  return { size: state.size, digest, windowEnd: state.windowEnd };
 }
 
 function memoryFrom(

@@ -4,8 +4,9 @@
  * then an HMAC over all of it: whoever could write a snapshot could make the ledger take new records
  * for repeats.
  *
- * The window is stored in blocks, so that neither writing nor reading grows with the ledger: a
- * snapshot holds the entries since the last block and names that block by size and digest.
+ * The window is stored in blocks, `state/<size>.window`, so that neither writing nor reading grows
+ * with the ledger: a snapshot holds the entries since the last block and names that block by size
+ * and digest. A block is a snapshot of nothing but entries, and names the block before it.
  */
 import type { ChainName } from "../audit/prepared-batch.ts";
 import { canonicalize, parseCanonical } from "../bytes/canonical-json.ts";
@@ -158,9 +159,29 @@ function parseChains(bytes: Buffer): PackedChains {
   };
 }
 
-/** The name of a snapshot of that size. */
+/** What a block has of chains. */
+export const noChains: PackedChains = {
+  names: Buffer.alloc(0),
+  sequences: new Float64Array(),
+  macs: Buffer.alloc(0),
+  tags: Buffer.alloc(0),
+};
+
+/** The name of a snapshot of that size, and of a block of the window that it begins after. */
 export function stateName(size: number): string {
   return String(size);
+}
+
+const blockSuffix = ".window";
+
+export function blockName(size: number): string {
+  return `${stateName(size)}${blockSuffix}`;
+}
+
+/** As `parseStateName`, of a block. */
+export function parseBlockName(name: string): number | undefined {
+  if (!name.endsWith(blockSuffix)) return undefined;
+  return parseStateName(name.slice(0, -blockSuffix.length));
 }
 
 /** The size, or undefined for any other name. */

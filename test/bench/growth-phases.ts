@@ -95,17 +95,19 @@ async function startAndClose(folder: string, settings: Settings): Promise<Measur
   const cpu = process.cpuUsage();
   const { ledger, startMs } = await open(folder);
   const startCpuMs = cpuMicrosSince(cpu) / 1000;
-  // As many records as lie between two checkpoints, in as many chains as there are.
+  // Past the next checkpoint, which seals the tips of all chains that the tail moved.
   const make = madeBatches(settings.bodyBytes, settings.tenants);
-  while (ledger.size < settings.records + 10_000) await ledger.append(make());
+  const batches = Array.from({ length: 20 }, make);
+  const appendMs = await longestTurnMs(async () => {
+    for (const batch of batches) await ledger.append(batch);
+  });
   const checkpointMs = await longestTurnMs(() => ledger.checkpoint());
-  const second = await longestTurnMs(() => ledger.checkpoint());
   await ledger.close();
   return {
     "start, ms": startMs,
     "start, CPU ms": startCpuMs,
-    "first checkpoint, longest turn, CPU ms": checkpointMs,
-    "next checkpoint, longest turn, CPU ms": second,
+    "commits and the checkpoint due, longest turn, CPU ms": appendMs,
+    "checkpoint, longest turn, CPU ms": checkpointMs,
   };
 }
 
