@@ -2,33 +2,40 @@
 import type { ChainName } from "../audit/prepared-batch.ts";
 import type { ScannedLine } from "./line.ts";
 
-/** A power of two, above the number of chains that a ledger can have. */
-const places = 131_072;
+/** Powers of two; the larger is above the number of chains that a ledger can have. */
+const placesAtFirst = 128;
+const placesMax = 131_072;
 
 /** Chains that were seen lately, one for each place that their names may have. */
 export class RecentChains<Chain extends ChainName> {
-  readonly #chains: (Chain | undefined)[] = Array.from({ length: places });
+  #chains: (Chain | undefined)[] = emptyPlaces(placesAtFirst);
+  #notedCount = 0;
 
   /** The chain of the line, where it was noted and no other took its place. */
   find(line: ScannedLine): Chain | undefined {
-    const chain = this.#chains[placeOf(line)];
+    const chain = this.#chains[hashOf(line) & (this.#chains.length - 1)];
     return chain !== undefined && isNamed(chain, line) ? chain : undefined;
   }
 
   note(line: ScannedLine, chain: Chain): void {
-    this.#chains[placeOf(line)] = chain;
-  }
-
-  clear(): void {
-    this.#chains.fill(undefined);
+    const { length } = this.#chains;
+    if (this.#notedCount++ > length && length < placesMax) {
+      this.#chains = emptyPlaces(4 * length);
+      this.#notedCount = 0;
+    }
+    this.#chains[hashOf(line) & (this.#chains.length - 1)] = chain;
   }
 }
 
-function placeOf({ bytes, namespaceAt, namespaceEnd, tenantAt, tenantEnd }: ScannedLine): number {
+function emptyPlaces(count: number): undefined[] {
+  return Array.from({ length: count });
+}
+
+function hashOf({ bytes, namespaceAt, namespaceEnd, tenantAt, tenantEnd }: ScannedLine): number {
   let hash = 0;
   for (let at = namespaceAt; at < namespaceEnd; at++) hash = Math.imul(hash, 31) + bytes[at]!;
   for (let at = tenantAt; at < tenantEnd; at++) hash = Math.imul(hash, 31) + bytes[at]!;
-  return (hash ^ (hash >>> 12)) & (places - 1);
+  return hash ^ (hash >>> 15);
 }
 
 function isNamed({ namespace, tenant }: ChainName, line: ScannedLine): boolean {
