@@ -18,6 +18,9 @@ const NUMERIC = new Uint8Array(256);
 for (const byte of Buffer.from(numericBytes, "latin1")) NUMERIC[byte] = 1;
 const isNumeric = (byte: number): boolean => NUMERIC[byte] === 1;
 
+const PLUS = 0x2b;
+/** ITU-T E.164 has no less for what the detector takes. */
+const internationalDigitsMin = 8;
 const gapBytesMax = 6;
 const numberDigitsMin = 9;
 /** No value of `numberDigitsMin` digits fits between two candidates this far apart. */
@@ -81,6 +84,8 @@ const run = {
   groups: 0,
   /** Digits of the longest group but the first. */
   longest: 0,
+  /** Digits behind the first plus sign that stands before a group. */
+  behindPlus: 0,
   dots: 0,
   /** Offset of the last digit. */
   last: 0,
@@ -92,6 +97,8 @@ function measure(bytes: Uint8Array, start: number, end: number): void {
   while (at < end && isDigit(bytes[at]!)) at++;
   run.first = at - start;
   let count = 0;
+  let plus = start > 0 && bytes[start - 1] === PLUS;
+  let behindPlus = plus ? run.first : 0;
   let groups = 0;
   let longest = 0;
   let dots = 0;
@@ -108,13 +115,16 @@ function measure(bytes: Uint8Array, start: number, end: number): void {
       groups++;
       group = 0;
       gap = 0;
+      if (bytes[at - 1] === PLUS) plus = true;
     }
+    if (plus) behindPlus++;
     last = at;
     count++;
     group++;
     if (group > longest) longest = group;
   }
   run.count = count;
+  run.behindPlus = behindPlus;
   run.groups = groups;
   run.longest = longest;
   run.dots = dots;
@@ -136,8 +146,9 @@ function bitsAmong(bytes: Uint8Array, start: number): number {
 
 /** @param whole whether the first group belongs to it */
 function bitsOfRun(whole: boolean): number {
-  const { first, count, groups, longest, dots } = run;
+  const { first, count, groups, longest, dots, behindPlus } = run;
   const dotted = dots >= 3 && groups >= 3 ? bit.DOTTED : 0;
+  if (behindPlus >= internationalDigitsMin) return dotted | bit.NUMBERS;
   const isOne = whole
     ? isNumber(count + first, groups + 1, Math.max(longest, first))
     : isNumber(count, groups, longest);
