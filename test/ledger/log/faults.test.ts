@@ -1,4 +1,6 @@
 /** Of `npm run faults` every write point once, and some power cuts: the rest takes minutes. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Random } from "../../support/agent-load.ts";
 import { addCounts, noCounts } from "../../faults/storage/counts.ts";
@@ -38,8 +40,17 @@ test("each write point fails once", async () => {
   expect(total.runs).toBeGreaterThan(80);
 });
 
+/** The rows of a table in `test/faults/`. */
+function rowsOf(table: string): string[] {
+  const text = readFileSync(join(import.meta.dirname, "../../faults", `${table}.md`), "utf8");
+  const names = text.split("\n").flatMap((line) => /^\| (.*?) \|/.exec(line)?.[1] ?? []);
+  return names.filter((name) => name !== "scenario" && name !== "---").toSorted();
+}
+
 test("the power is cut", async () => {
   const cuts = await recordCuts(sink);
+  const points = new Set(cuts.map(({ call }) => pointOf(call)));
+  expect(rowsOf("STORAGE-CUTS"), "npm run faults writes it anew").toEqual([...points].toSorted());
   const all = cuts.flatMap((cut) =>
     [...subsetsOf(cut.life.disk.pendingCount, random)].map((subset) => ({ cut, subset })),
   );
