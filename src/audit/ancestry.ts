@@ -101,8 +101,9 @@ export class Ancestry {
 
   /** The nearest ancestor that says something. This may walk spans again: never while one is lent. */
   above(item: Item, reading: Reading): Ancestor | undefined {
-    const path: number[] = [];
     let span = this.#index.parent(item.ordinal);
+    if (span >= 0 && this.#asked[span] === true) return this.#found[span];
+    const path: number[] = [];
     while (span >= 0 && this.#asked[span] !== true) {
       // Whoever comes here again has followed a cycle, which ends here.
       this.#asked[span] = true;

@@ -171,7 +171,7 @@ export class Composer {
     clues.finishReasons = outline.finishReasons < 0 ? -1 : base + outline.finishReasons;
     clues.evidence = outline.evidence;
     const outcome = outcomeOf(view, record.action, clues, record.decided);
-    return formFor(outline, { outcome, bits: bits | inherited, statements: inheritance.numbers });
+    return formFor(outline, outcome, bits | inherited, inheritance);
   }
 
   /** @param outline where the form may be of use again */
@@ -192,7 +192,8 @@ export class Composer {
       cut: this.#filler.cut,
       lasting,
     };
-    const statements = lasting ? [...this.#inheritance.numbers] : [];
+    const { numbers, count } = this.#inheritance;
+    const statements = lasting ? numbers.slice(0, count) : [];
     const form = this.#materials.drawer.draw(subject, { outcome, bits: all, statements });
     if (lasting) {
       keepForm(outline, form);

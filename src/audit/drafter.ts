@@ -126,7 +126,9 @@ export class Drafter {
     const { draft } = this;
     const inheritance = this.#inheritance;
     const bits = inheritance.find(record, heldBy(draft));
-    for (const [index, { member, from }] of inheritance.taken.entries()) {
+    for (const [index, { member, from }] of inheritance.taken
+      .slice(0, inheritance.count)
+      .entries()) {
       draft.state[member] = inheritance.firstRow + index + 1;
       if (from !== undefined) draft.note(member, from);
     }

@@ -14,6 +14,8 @@ export class Inheritance {
   /** What the record that was asked for last takes, in this order, and the numbers of it. */
   readonly taken: Statement[] = [];
   readonly numbers: number[] = [];
+  /** How many of these count: lists that were emptied would be allocated anew. */
+  count = 0;
   /** Each of `taken` is a row as well, from this one on. */
   firstRow = 0;
   readonly #view: View;
@@ -30,7 +32,7 @@ export class Inheritance {
    * @returns what is to be said of it, as bits
    */
   find(record: PendingRecord, held: number): number {
-    this.taken.length = this.numbers.length = 0;
+    this.count = 0;
     this.#view.columns.size = this.firstRow;
     this.#held = held;
     this.#bits = 0;
@@ -80,8 +82,8 @@ export class Inheritance {
     columns.kind[row] = statement.kind;
     columns.valueStart[row] = statement.start;
     columns.valueStop[row] = statement.stop;
-    this.taken.push(statement);
-    this.numbers.push(statement.number);
+    this.taken[this.count] = statement;
+    this.numbers[this.count++] = statement.number;
     this.#held |= statement.bit;
   }
 }

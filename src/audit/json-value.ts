@@ -5,7 +5,7 @@ import { decodeUtf8Lossy, encodeUtf8 } from "../bytes/utf8.ts";
 import { LENGTH_DELIMITED, WireError, WireReader } from "../bytes/wire.ts";
 import { nestingDepthMax } from "../limits.ts";
 import type { JsonWriter } from "./json-writer.ts";
-import { found, readAnyValue } from "./walk/attributes.ts";
+import { found, isListOfTexts, readAnyValue } from "./walk/attributes.ts";
 import { ARRAY, BOOL, BYTES, DOUBLE, INT, KVLIST, STRING } from "./walk/columns.ts";
 
 /** Where a value lies: a kind of AnyValue and the bounds of its payload. */
@@ -50,7 +50,8 @@ export function writeValue(
       writer.coerced = true;
       return;
     case ARRAY:
-      writeArray(writer, new WireReader(bytes, start, stop), depth);
+      if (isListOfTexts(bytes, start, stop)) writeTexts(writer, bytes, start, stop);
+      else writeArray(writer, new WireReader(bytes, start, stop), depth);
       return;
     case KVLIST:
       writeMap(writer, new WireReader(bytes, start, stop), depth);
@@ -106,6 +107,16 @@ function writeDouble(writer: JsonWriter, value: number): void {
     writer.ascii(`"${value}"`);
     writer.coerced = true;
   }
+}
+
+/** A list for which `isListOfTexts` holds. */
+function writeTexts(writer: JsonWriter, bytes: Uint8Array, start: number, stop: number): void {
+  writer.byte(0x5b);
+  for (let at = start; at < stop; at += 2 + bytes[at + 1]!) {
+    if (at > start) writer.byte(0x2c);
+    writer.string(bytes, at + 4, at + 2 + bytes[at + 1]!);
+  }
+  writer.byte(0x5d);
 }
 
 function writeArray(writer: JsonWriter, reader: WireReader, depth: number): void {

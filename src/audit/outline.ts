@@ -82,19 +82,24 @@ export interface Circumstances {
   readonly statements: readonly number[];
 }
 
-export function formFor(outline: Outline, now: Circumstances): Form | undefined {
+/** The form for these circumstances, if it was drawn: of the statements the first `count` are. */
+export function formFor(
+  outline: Outline,
+  outcome: Outcome,
+  bits: number,
+  taken: { readonly numbers: readonly number[]; readonly count: number },
+): Form | undefined {
   for (const form of outline.forms) {
-    const { outcome, bits, statements } = form.circumstances;
-    if (bits === now.bits && outcome === now.outcome && same(statements, now.statements)) {
-      return form;
-    }
+    const { circumstances } = form;
+    if (bits !== circumstances.bits || outcome !== circumstances.outcome) continue;
+    if (same(circumstances.statements, taken.numbers, taken.count)) return form;
   }
   return undefined;
 }
 
-function same(left: readonly number[], right: readonly number[]): boolean {
-  if (left.length !== right.length) return false;
-  for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) return false;
+function same(left: readonly number[], right: readonly number[], count: number): boolean {
+  if (left.length !== count) return false;
+  for (let at = 0; at < count; at++) if (left[at] !== right[at]) return false;
   return true;
 }
 

@@ -91,6 +91,14 @@ export class AttributeReader {
       columns.valueStop[row] = stop;
       return true;
     }
+    if (tag === 0x2a) {
+      const listStart = lengthEnd(bytes, valueStart + 1, stop);
+      if (listStart < 0 || !isListOfTexts(bytes, listStart, stop)) return false;
+      columns.kind[row] = ARRAY;
+      columns.valueStart[row] = listStart;
+      columns.valueStop[row] = stop;
+      return true;
+    }
     if (tag === 0x21 && valueStart + 9 === stop) {
       columns.kind[row] = DOUBLE;
       columns.valueStart[row] = valueStart + 1;
@@ -203,6 +211,18 @@ function lengthEnd(bytes: Uint8Array, at: number, stop: number): number {
     return at + 2 + (first & 0x7f) + second * 128 === stop ? at + 2 : -1;
   }
   return -1;
+}
+
+/** Whether an ArrayValue holds nothing but strings as encoders write them, all below 126 bytes. */
+export function isListOfTexts(bytes: Uint8Array, start: number, stop: number): boolean {
+  let at = start;
+  while (at < stop) {
+    const size = bytes[at + 1]!;
+    if (stop - at < 4 || bytes[at] !== 0x0a || bytes[at + 2] !== 0x0a) return false;
+    if (size < 2 || size > 127 || bytes[at + 3] !== size - 2) return false;
+    at += 2 + size;
+  }
+  return at === stop;
 }
 
 function varintEnd(bytes: Uint8Array, at: number, stop: number): number {
