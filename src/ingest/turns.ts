@@ -1,8 +1,9 @@
 /**
  * Whose request is worked on next. What comes after the body (inflating, checking, mapping,
  * redacting) occupies the thread, so bodies that are complete wait here for their turn: senders by
- * how little they have had so far (start-time fair queueing, Goyal et al. 1996, with the time that
- * a turn took as its cost), so that one that sends much cannot starve those that send little.
+ * how little they will have had with it (weighted fair queueing: the time that turns took is their
+ * cost, and bytes tell what the next will take), so that one that sends much cannot starve those
+ * that send little.
  *
  * Work stops every few milliseconds for the network: what cannot be done in time must be seen and
  * refused, which is cheap, and not wait unseen in the kernel's buffers.
@@ -37,6 +38,8 @@ export interface Turn {
 }
 
 const nothing: Held = { bytes: 0, release: () => undefined };
+/** What recent turns still count after another one. */
+const recentShare = 0.98;
 /** Of a request that waits, beside its body: headers, streams, promises. */
 const requestBytes = 16 * 1024;
 
@@ -57,6 +60,9 @@ export class Turns {
   #virtualMs = 0;
   /** Turns that have not ended. */
   #busy = 0;
+  /** Of recent turns: what a byte costs. */
+  #recentMs = 0;
+  #recentBytes = 1;
   /** Work since the last look at the network. */
   #spentMs = 0;
   #willLook = false;
@@ -86,7 +92,9 @@ export class Turns {
 
   /** @throws Refusal `overloaded` where the turn does not come in time. */
   take(sender: Sender, held: Held = nothing): Promise<Turn> {
-    if (this.#waiting.size === 0 && this.#isFree) return Promise.resolve(this.#begin(sender));
+    const { bytes } = held;
+    if (this.#waiting.size === 0 && this.#isFree)
+      return Promise.resolve(this.#begin(sender, bytes));
     return new Promise((begin, refuse) => {
       this.#waiting.add({ sender, held, sinceMs: this.#now(), begin, refuse });
       this.#watchExpiry();
@@ -129,7 +137,7 @@ export class Turns {
     return this.#busy < atOnce && this.#spentMs < workSliceMs;
   }
 
-  #begin(sender: Sender): Turn {
+  #begin(sender: Sender, bytes: number): Turn {
     const startedMs = this.#now();
     this.#busy++;
     this.#virtualMs = Math.max(this.#virtualMs, sender.served);
@@ -143,6 +151,8 @@ export class Turns {
         // More than before where it had several turns at a time.
         sender.served = Math.max(start, sender.served) + tookMs;
         this.#spentMs += tookMs;
+        this.#recentMs = this.#recentMs * recentShare + tookMs;
+        this.#recentBytes = this.#recentBytes * recentShare + bytes;
         this.#busy--;
         this.#lookSoon();
         this.#next();
@@ -156,15 +166,17 @@ export class Turns {
     this.#expire();
     let least: Waiting | undefined;
     let leastMs = Infinity;
+    const msPerByte = this.#recentMs / Math.max(1, this.#recentBytes);
     for (const one of this.#waiting) {
-      const ms = Math.max(one.sender.served, this.#virtualMs);
+      const start = Math.max(one.sender.served, this.#virtualMs);
+      const ms = start + one.held.bytes * msPerByte;
       if (ms >= leastMs) continue;
       least = one;
       leastMs = ms;
     }
     if (least === undefined) return;
     this.#waiting.delete(least);
-    least.begin(this.#begin(least.sender));
+    least.begin(this.#begin(least.sender, least.held.bytes));
     this.#next();
   }
 

@@ -93,6 +93,22 @@ test("a turn that waits for other threads does not keep others for ever", async 
   (await turns.take(sender(), nothing)).end();
 });
 
+test("of two that had as much, the one that wants little comes first", async () => {
+  const work = new Work();
+  const big: Held = { bytes: 1_000_000, release: () => undefined };
+  const done: string[] = [];
+  const send = async (name: string, held: Held, ms: number): Promise<void> => {
+    const turn = await work.turns.take(sender(), held);
+    work.ms += ms;
+    done.push(name);
+    turn.end();
+  };
+  const all = Array.from({ length: 5 }, (_, at) => send(`big ${at}`, big, 20));
+  all.push(send("small", { bytes: 1_000, release: () => undefined }, 1));
+  await Promise.all(all);
+  expect(done.indexOf("small")).toBeLessThanOrEqual(1);
+});
+
 test("where there is no room, the newest of whoever holds most gives way", async () => {
   const turns = new Turns({ queueTimeMsMax: 1_000, workSliceMs: 5 });
   const [greedy, small, newcomer] = [sender(), sender(), sender()];

@@ -1,0 +1,107 @@
+/** More than can be done: what cannot be taken is refused, early, and who sends little is served. */
+import { Agent } from "node:http";
+import { request as httpRequest } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { agentRequest } from "../support/agent-load.ts";
+import { UniqueSpans } from "../support/unique-spans.ts";
+import { metricsOf } from "../system/observation.ts";
+import { harms } from "./senders.ts";
+import { Siege } from "./siege.ts";
+
+/** Signs of starvation, not budgets: an exporter gives up after 10 s. */
+const acceptedMsMax = 8_000;
+const smallMsMax = 5_000;
+
+let siege: Siege;
+
+beforeAll(async () => {
+  siege = await Siege.start();
+});
+
+afterAll(() => siege.lift());
+
+interface Tally {
+  accepted: number;
+  refused: number;
+  /** Of those that were accepted. */
+  readonly ms: number[];
+}
+
+const large = new UniqueSpans(agentRequest({ seed: 3, spans: 512, personalDataShare: 0.02 }));
+let nextSpan = 1n << 40n;
+
+function stamped(): Uint8Array {
+  const body = large.stamped(nextSpan);
+  nextSpan += BigInt(large.count);
+  return body;
+}
+
+/** Sends large requests one after another, and repeats nothing. */
+async function greedy(agent: Agent, tally: Tally, until: number): Promise<void> {
+  while (performance.now() < until) {
+    const started = performance.now();
+    const { status, retryAfter } = await post(agent, stamped());
+    if (status === 200) {
+      tally.accepted++;
+      tally.ms.push(performance.now() - started);
+    } else {
+      expect({ status, retryAfter }).toEqual({ status: 503, retryAfter: "1" });
+      tally.refused++;
+      // Sooner than it was asked to.
+      await delay(50);
+    }
+  }
+}
+
+function post(agent: Agent, body: Uint8Array): Promise<{ status: number; retryAfter?: string }> {
+  const headers = { "content-type": "application/x-protobuf", "content-length": body.length };
+  return new Promise((resolve, reject) => {
+    const target = new URL("/v1/traces", siege.http);
+    const request = httpRequest(target, { method: "POST", headers, agent }, (response) => {
+      const retryAfter = response.headers["retry-after"];
+      const status = response.statusCode!;
+      response.resume().on("end", () => {
+        resolve({ status, ...(retryAfter === undefined ? {} : { retryAfter }) });
+      });
+    });
+    request.on("error", reject);
+    request.end(body);
+  });
+}
+
+function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  return sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
+}
+
+describe("overload", () => {
+  test.for([64, 256])("%i connections that send 512 spans at a time", async (count, context) => {
+    const tally: Tally = { accepted: 0, refused: 0, ms: [] };
+    const agents = Array.from(
+      { length: count },
+      () => new Agent({ keepAlive: true, maxSockets: 1 }),
+    );
+    const report = await siege.during(async () => {
+      const until = performance.now() + 6_000;
+      await Promise.all(agents.map((agent) => greedy(agent, tally, until)));
+    });
+    for (const agent of agents) agent.destroy();
+
+    expect(tally.accepted).toBeGreaterThan(20);
+    expect(tally.refused).toBeGreaterThan(20);
+    expect(Math.max(...tally.ms)).toBeLessThan(acceptedMsMax);
+    // Two that send one span at a time go on beside them.
+    expect(report.honestMsMax).toBeLessThan(smallMsMax);
+    const p99 = Math.ceil(percentile(tally.ms, 0.99) / 100) * 100;
+    const part = Math.round((100 * tally.accepted) / (tally.accepted + tally.refused));
+    const answer = `${part} % of requests accepted (p99 < ${p99} ms), 503 to the others`;
+    expect(harms(context, answer, report)).toEqual([]);
+
+    const metrics = await metricsOf(siege.sidecar);
+    const overloaded = 'spanseal_rejected_requests_total{code="overloaded",transport="http"}';
+    expect(metrics.get(overloaded)).toBeGreaterThanOrEqual(tally.refused);
+    // And when it is over, nothing of it is left.
+    expect((await post(new Agent(), stamped())).status).toBe(200);
+  });
+});
