@@ -28,6 +28,8 @@ export const receivingMsMin = 200;
 export const queueTimeMsMax = 1_000;
 /** Ingest: a large deflated body waits this long for those before it. */
 export const inflateQueueTimeMsMax = 5_000;
+/** Ingest: requests that are being recorded, beyond which others wait for their turn. */
+export const unsettledBytesMax: number = 4 * MIB;
 /** Ingest: work between two looks at the network. */
 export const workSliceMs = 5;
 /** Ingest: from the end of the body to the answer; exporters give up after 10 s in all. */

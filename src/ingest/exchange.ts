@@ -201,7 +201,9 @@ async function handOn(
     if (bytes.length === 0) return null;
     const peer = { address: exchange.peerAddress, authenticated };
     const request = { signal: exchange.signal, bytes, peer, receivedUnixNano: station.now() };
-    return { durable: hand(request, exchange.connection, station) };
+    const durable = hand(request, exchange.connection, station);
+    station.turns.settle(bytes.length, durable);
+    return { durable };
   } finally {
     turn.end();
   }
@@ -231,7 +233,7 @@ function bound(exchange: Exchange, station: Station): Admission {
   if (exchange.declaredBytes > station.requestBytesMax) {
     throw tooLarge(`has more than ${station.requestBytesMax} bytes`);
   }
-  station.turns.check(exchange.connection);
+  station.turns.check(exchange.connection, exchange.declaredBytes);
   return station.budget.admit(exchange.connection, exchange.declaredBytes);
 }
 

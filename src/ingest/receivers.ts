@@ -68,7 +68,7 @@ export async function startReceivers(
   handler: Handler,
 ): Promise<Receivers> {
   const bounds = boundsOf(options);
-  const turns = new Turns(bounds);
+  const turns = new Turns({ ...bounds, unsettledBytesMax: limits.unsettledBytesMax });
   const inflations = new Turns({ ...bounds, queueTimeMsMax: limits.inflateQueueTimeMsMax });
   const budget = new Budget(bounds, {
     makeRoom: (...room) => inflations.makeRoom(...room) || turns.makeRoom(...room),

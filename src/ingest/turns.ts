@@ -17,6 +17,8 @@ export interface TurnBounds {
   readonly workSliceMs: number;
   /** Turns at a time, where the work is done elsewhere; otherwise one. */
   readonly atOnce?: number;
+  /** Bytes of requests that had their turn and are not settled, beyond which none begins. */
+  readonly unsettledBytesMax?: number;
 }
 
 /** What a request holds while it waits. */
@@ -60,6 +62,8 @@ export class Turns {
   #virtualMs = 0;
   /** Turns that have not ended. */
   #busy = 0;
+  /** Had their turn, and wait for the disk. */
+  #unsettledBytes = 0;
   /** Of recent turns: what a byte costs. */
   #recentMs = 0;
   #recentBytes = 1;
@@ -79,15 +83,19 @@ export class Turns {
   }
 
   /**
-   * Before anything of a request is read: others wait already for half of the time that is
-   * allowed, and this sender has had its share.
+   * Before anything of a request is read: whether those that come before it leave it time.
    *
+   * @param bytes that it announced, 0 where it did not
    * @throws Refusal `overloaded`
    */
-  check(sender: Sender): void {
-    const [oldest] = this.#waiting;
-    if (oldest === undefined || sender.served <= this.#virtualMs) return;
-    if (this.#now() - oldest.sinceMs > this.#bounds.queueTimeMsMax / 2) throw this.#tooMuch();
+  check(sender: Sender, bytes: number): void {
+    const own = this.#finishOf(sender, bytes);
+    let aheadMs = 0;
+    for (const one of this.#waiting) {
+      if (this.#finishOf(one.sender, one.held.bytes) > own) continue;
+      aheadMs += one.held.bytes * this.#msPerByte;
+    }
+    if (aheadMs > this.#bounds.queueTimeMsMax) throw this.#tooMuch();
   }
 
   /** @throws Refusal `overloaded` where the turn does not come in time. */
@@ -132,9 +140,20 @@ export class Turns {
     return most;
   }
 
+  /** What comes after a turn is work as well: not too much of it may wait. */
+  settle(bytes: number, work: Promise<unknown>): void {
+    this.#unsettledBytes += bytes;
+    const done = (): void => {
+      this.#unsettledBytes -= bytes;
+      this.#next();
+    };
+    work.then(done, done);
+  }
+
   get #isFree(): boolean {
-    const { atOnce = 1, workSliceMs } = this.#bounds;
-    return this.#busy < atOnce && this.#spentMs < workSliceMs;
+    const { atOnce = 1, workSliceMs, unsettledBytesMax = Infinity } = this.#bounds;
+    const hasRoom = this.#unsettledBytes < unsettledBytesMax;
+    return hasRoom && this.#busy < atOnce && this.#spentMs < workSliceMs;
   }
 
   #begin(sender: Sender, bytes: number): Turn {
@@ -160,16 +179,23 @@ export class Turns {
     };
   }
 
-  /** Gives the thread to whoever had least, if there is time. */
+  get #msPerByte(): number {
+    return this.#recentMs / Math.max(1, this.#recentBytes);
+  }
+
+  /** Where a request will end in virtual time. */
+  #finishOf(sender: Sender, bytes: number): number {
+    return Math.max(sender.served, this.#virtualMs) + bytes * this.#msPerByte;
+  }
+
+  /** Gives the thread to whoever will have had least, if there is time. */
   #next(): void {
     if (!this.#isFree) return;
     this.#expire();
     let least: Waiting | undefined;
     let leastMs = Infinity;
-    const msPerByte = this.#recentMs / Math.max(1, this.#recentBytes);
     for (const one of this.#waiting) {
-      const start = Math.max(one.sender.served, this.#virtualMs);
-      const ms = start + one.held.bytes * msPerByte;
+      const ms = this.#finishOf(one.sender, one.held.bytes);
       if (ms >= leastMs) continue;
       least = one;
       leastMs = ms;

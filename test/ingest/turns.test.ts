@@ -12,9 +12,9 @@ class Work {
   readonly refused: string[] = [];
 
   /** One request that occupies the thread for `ms`. */
-  async send(name: string, sender: Sender, ms: number): Promise<void> {
+  async send(name: string, sender: Sender, ms: number, held = nothing): Promise<void> {
     try {
-      const turn = await this.turns.take(sender, nothing);
+      const turn = await this.turns.take(sender, held);
       this.ms += ms;
       this.order.push(name);
       turn.end();
@@ -57,17 +57,20 @@ test("64 connections of one cannot starve four of others", async () => {
   expect(work.refused).toEqual([]);
 });
 
-test("what waits too long is refused, and only what had its share is refused at the door", async () => {
+test("what waits too long is refused, and what would wait too long is refused at the door", async () => {
   const work = new Work();
   const greedy = sender();
-  const sent = Array.from({ length: 6 }, (_, at) => work.send(`${at}`, greedy, 300));
+  const bytes = 300_000;
+  const held: Held = { bytes, release: () => undefined };
+  const sent = Array.from({ length: 7 }, (_, at) => work.send(`${at}`, greedy, 300, held));
   while (work.ms < 600) await new Promise((resolve) => setImmediate(resolve));
-  // The queue has stood for 600 ms of the 1,000 that are allowed.
-  expect(() => work.turns.check(greedy)).toThrow(expect.objectContaining({ code: "overloaded" }));
-  expect(() => work.turns.check(sender())).not.toThrow();
+  // Two are done, a millisecond a kilobyte; the others need 1,500 ms of the 1,000 that are allowed.
+  const refusal = expect.objectContaining({ code: "overloaded" }) as Error;
+  expect(() => work.turns.check(greedy, bytes)).toThrow(refusal);
+  expect(() => work.turns.check(sender(), bytes)).not.toThrow();
   await Promise.all(sent);
   expect(work.order).toEqual(["0", "1", "2", "3"]);
-  expect(work.refused).toEqual(["4", "5"]);
+  expect(work.refused).toEqual(["4", "5", "6"]);
   expect(work.turns.waiting).toBe(0);
 });
 
