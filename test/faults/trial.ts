@@ -3,6 +3,8 @@
  * says of the rest. Everything that was acknowledged must be in one of the last two.
  */
 import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
+import { onTestFinished } from "vitest";
 import type { TestContext } from "vitest";
 import type { Signal } from "../../src/audit/otlp/schema.ts";
 import { spanseal } from "../cli/command.ts";
@@ -46,6 +48,8 @@ export class Trial {
 
   static async start(config: Plain, ...sinks: Sink[]): Promise<Trial> {
     const trial = new Trial(await startSidecar({ config }), config);
+    // The long ones leave hundreds of megabytes.
+    onTestFinished(() => rmSync(trial.sidecar.cwd, { recursive: true, force: true }));
     trial.sinks.push(...sinks);
     return trial;
   }
