@@ -69,6 +69,26 @@ test("what a key says holds for the member of a map that carries the value", () 
   }
 });
 
+test("a number at the end of a span's name is told from the kind and the times behind it", () => {
+  const times = { startTimeUnixNano: 1_790_000_000_000_000_000n, endTimeUnixNano: 1_790_000_001n };
+  const rows = [
+    ["ssn 536904390", "ssn [REDACTED:us_ssn]"],
+    ["pay 4111111111111111", "pay [REDACTED:payment_card]"],
+    ["call +44207946", "call [REDACTED:phone]"],
+    ["chat claude-sonnet-4-20250514", "chat claude-sonnet-4-20250514"],
+    ["chat gpt-4o-2024-08-06", "chat gpt-4o-2024-08-06"],
+  ] as const;
+  for (const [name, after] of rows) {
+    for (let kind = 0; kind <= 5; kind++) {
+      const { bytes } = redactRequest("traces", spanOf([], { name, kind, ...times }), policy);
+      const { resourceSpans } = decode("traces", bytes) as {
+        resourceSpans: { scopeSpans: { spans: { name: string }[] }[] }[];
+      };
+      expect(resourceSpans[0]!.scopeSpans[0]!.spans[0]!.name).toBe(after);
+    }
+  }
+});
+
 test("a tag of a number that is longer than it needs to be hides nothing", () => {
   const plain = encodeOtlp("KeyValue", of("card", 4111111111111111n));
   const number = plain.indexOf(0x18);
