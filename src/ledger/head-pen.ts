@@ -8,7 +8,13 @@ import type { ChainName } from "../audit/prepared-batch.ts";
 import { recordIdBytes } from "../audit/prepared-batch.ts";
 import { writeHex } from "../bytes/hex.ts";
 import { digestBytes, PREFIX } from "./digest.ts";
-import { innerFrameBytes, OuterHash, writeInnerFrame, writeLatin1 } from "./record-mac.ts";
+import {
+  innerFrame,
+  innerFrameBytes,
+  OuterHash,
+  writeInnerKey,
+  writeLatin1,
+} from "./record-mac.ts";
 
 /** Prepared records of one kind, packed; see `PreparedBatch`. */
 export interface RecordSource {
@@ -52,7 +58,7 @@ export class HeadPen {
   #name: ChainName = { namespace: "", tenant: "" };
   readonly #outer = new OuterHash();
   /** Padded key and prefix, head, MAC. */
-  #buffer: Buffer = Buffer.alloc(innerFrameBytes);
+  #buffer: Buffer = innerFrame(innerFrameBytes);
   #macInput: Buffer = this.#buffer;
   #entryInput: Buffer = this.#buffer;
   #headEnd: number = innerFrameBytes;
@@ -73,7 +79,7 @@ export class HeadPen {
   use(name: ChainName, keys: Uint8Array, keyAt: number): void {
     this.#name = name;
     this.#frame = undefined;
-    writeInnerFrame(this.#buffer, keys, keyAt);
+    writeInnerKey(this.#buffer, keys, keyAt);
     this.#outer.useKey(keys, keyAt);
   }
 

@@ -13,27 +13,28 @@ export const innerFrameBytes: number = blockBytes + recordPrefix.length;
 /** Heads are a few hundred bytes; longer ones take a buffer of their own. */
 const headBytesUsual = 2048;
 
-/** Writes what stands before a head, under the 32-byte chain key at `keys[keyAt]`. */
-export function writeInnerFrame(inner: Uint8Array, keys: Uint8Array, keyAt: number): void {
-  writePad(inner, { keys, keyAt }, 0x36);
+const innerPad = 0x36;
+const outerPad = 0x5c;
+
+/** Room for `byteCount` bytes, with what stands before a head but for the key. */
+export function innerFrame(byteCount: number): Buffer {
+  const inner = Buffer.alloc(byteCount);
+  inner.fill(innerPad, 0, blockBytes);
   inner.set(recordPrefix, blockBytes);
+  return inner;
 }
 
-function writePad(
-  target: Uint8Array,
-  { keys, keyAt }: { readonly keys: Uint8Array; readonly keyAt: number },
-  pad: number,
-): void {
-  target.fill(pad, digestBytes, blockBytes);
-  for (let at = 0; at < digestBytes; at++) target[at] = keys[keyAt + at]! ^ pad;
+/** Writes the 32-byte chain key at `keys[keyAt]` to what `innerFrame` gave. */
+export function writeInnerKey(inner: Uint8Array, keys: Uint8Array, keyAt: number): void {
+  for (let at = 0; at < digestBytes; at++) inner[at] = keys[keyAt + at]! ^ innerPad;
 }
 
 /** The outer hash of one chain. */
 export class OuterHash {
-  readonly #input = Buffer.alloc(blockBytes + digestBytes);
+  readonly #input = Buffer.alloc(blockBytes + digestBytes, outerPad);
 
   useKey(keys: Uint8Array, keyAt: number): void {
-    writePad(this.#input, { keys, keyAt }, 0x5c);
+    for (let at = 0; at < digestBytes; at++) this.#input[at] = keys[keyAt + at]! ^ outerPad;
   }
 
   /** MAC from the inner hash as latin1 text. */
@@ -50,7 +51,7 @@ export function writeLatin1(target: Uint8Array, at: number, digest: string): voi
 
 /** MACs under one chain key after another. */
 export class RecordMac {
-  readonly #inner = Buffer.alloc(innerFrameBytes + headBytesUsual);
+  readonly #inner = innerFrame(innerFrameBytes + headBytesUsual);
   readonly #outer = new OuterHash();
   /** Views of the input by length: making one costs as much as hashing a short text. */
   readonly #views: (Buffer | undefined)[] = [];
@@ -67,7 +68,7 @@ export class RecordMac {
     if (keys === this.#keys && keyAt === this.#keyAt) return;
     this.#keys = keys;
     this.#keyAt = keyAt;
-    writeInnerFrame(this.#inner, keys, keyAt);
+    writeInnerKey(this.#inner, keys, keyAt);
     this.#outer.useKey(keys, keyAt);
   }
 
