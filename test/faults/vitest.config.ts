@@ -10,6 +10,8 @@ export default defineConfig({
     reporters: ["default", new TableReporter()],
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // The whole name of a scenario stands in its table.
+    taskTitleValueFormatTruncate: 0,
     pool: "forks",
     maxWorkers: 2,
   },
