@@ -33,7 +33,8 @@ async function serve(options: LocationOptions): Promise<void> {
   const { config } = loaded;
   // Loaded here, so that the other commands start without receivers and clients.
   const { openSidecar } = await import("../service/compose.ts");
-  boundYoungGeneration();
+  // The threads have bounds of their own.
+  if (config.service.workers === 0) boundYoungGeneration();
   const processLog = openLog(config.service.telemetry.logs.level);
   await serveUntilSignal(processLog, async () => {
     const sidecar = await openSidecar(loaded, processLog.log);

@@ -88,7 +88,8 @@ export interface Ledger {
   /** The newest local checkpoint; what is published is its note, byte for byte. */
   readonly latestCheckpoint: LocalCheckpoint | undefined;
   /**
-   * Resolves once every record of the batch is durable and its forward copy is staged.
+   * Resolves once every record of the batch is durable and its forward copy is staged. Then, and
+   * once it has rejected, `batch.bodies` is looked at no more.
    *
    * @throws LedgerError `unavailable` (try again), `too_large`, `too_many_chains`, `stopped`,
    * `closed`. Where it rejects, none of the records may be relied on; sending them again is safe.

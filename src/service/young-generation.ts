@@ -9,7 +9,9 @@ import { PerformanceObserver } from "node:perf_hooks";
 import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
 import { youngGenerationBytes } from "../limits.ts";
 
-/** As long as the process runs. */
+/**
+ * As long as the process runs, and for all of its threads: one that starts later could not grow.
+ */
 export function boundYoungGeneration(): void {
   let growthFactor = 0;
   const decide = (): void => {

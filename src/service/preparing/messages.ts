@@ -5,6 +5,7 @@
 import type { PreparedBatch } from "../../audit/prepared-batch.ts";
 import type { TelemetryRequest } from "../../audit/request.ts";
 import { RequestError } from "../../audit/request-error.ts";
+import { fills } from "../../bytes/release.ts";
 import { WireError } from "../../bytes/wire.ts";
 import type { PolicyParts } from "../policy.ts";
 
@@ -46,9 +47,11 @@ export function batchOf(answer: Answer): PreparedBatch {
   throw new Error(`preparing a request failed: ${answer.defect}`);
 }
 
-/** The request with bytes of its own, because those that came may share memory with others. */
+/** The request with bytes of its own: copied where those that came share memory with others. */
 export function taskOf(request: TelemetryRequest): { task: Task; transfer: ArrayBuffer[] } {
-  const bytes = new Uint8Array(request.bytes);
+  const { buffer, length } = request.bytes;
+  const isWhole = buffer instanceof ArrayBuffer && buffer.byteLength === length && length > 0;
+  const bytes = isWhole ? new Uint8Array(buffer) : new Uint8Array(request.bytes);
   return { task: { ...request, bytes }, transfer: [bytes.buffer] };
 }
 
@@ -70,5 +73,5 @@ export function answerOfBatch(batch: PreparedBatch): { answer: Answer; transfer:
 
 /** Copied where it is a small part of its memory, such as of a pool that others have parts of. */
 function ownBytes(bytes: Uint8Array): Uint8Array {
-  return 2 * bytes.length < bytes.buffer.byteLength ? new Uint8Array(bytes) : bytes;
+  return fills(bytes) ? bytes : new Uint8Array(bytes);
 }

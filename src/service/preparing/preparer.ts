@@ -8,6 +8,7 @@ import { TraceMemory } from "../../audit/trace-memory.ts";
 /** The same batches, wherever the work is done. */
 export interface Preparer {
   /**
+   * @param request whose bytes are given away
    * @param connection what the request came over: requests of one connection are prepared in order,
    *   and with one memory of their traces
    * @throws RequestError or WireError as `prepare` does; Refusal `unavailable` where the thread that
