@@ -70,8 +70,9 @@ export function collectorTarget(program: string, pipeline: Pipeline): Target {
       const command = [program, `--config=file:${file}`];
       const environment = { GOMAXPROCS: String(scenario.cores) };
       const child = processes.startTarget(command, scenario.cores, environment);
-      child.stderr!.resume();
-      await listening(ports.grpc);
+      let errors = "";
+      child.stderr!.setEncoding("utf8").on("data", (text: string) => (errors += text));
+      if (!(await listens(ports.grpc))) throw new Error(`the Collector does not listen: ${errors}`);
       return { pid: child.pid!, ports };
     },
   };
@@ -130,14 +131,15 @@ function freePort(): Promise<number> {
   });
 }
 
-async function listening(port: number): Promise<void> {
+/** Within ten seconds. */
+async function listens(port: number): Promise<boolean> {
   for (let tries = 0; tries < 100; tries++) {
     const isOpen = await new Promise<boolean>((resolve) => {
       const socket = connect(port, "127.0.0.1", () => resolve(true));
       socket.on("connect", () => socket.destroy()).on("error", () => resolve(false));
     });
-    if (isOpen) return;
+    if (isOpen) return true;
     await sleep(100);
   }
-  throw new Error("the Collector does not listen after ten seconds");
+  return false;
 }
