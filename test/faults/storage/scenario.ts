@@ -6,7 +6,7 @@ import { noCounts } from "./counts.ts";
 import type { Counts } from "./counts.ts";
 
 /** One for each way to run: they take minutes, and can be written one by one. */
-type StorageTable = "STORAGE-WRITES" | "STORAGE-CUTS" | "STORAGE-PROCESSES";
+type StorageTable = "STORAGE-WRITES" | "STORAGE-CUTS" | "STORAGE-CALLS" | "STORAGE-PROCESSES";
 
 /** All of it, as `npm run faults` does; else what the slow suite has time for. */
 export const isFull = process.env["SPANSEAL_FAULTS"] === "all";
@@ -19,6 +19,7 @@ export function scenario(
   name: string,
   missing: string | undefined,
   run: (counts: Counts) => Promise<void>,
+  table: StorageTable = "STORAGE-PROCESSES",
 ): void {
   if (missing !== undefined) console.warn(`not run: ${name}: ${missing}`);
   describe("Real processes and disks", () => {
@@ -26,7 +27,7 @@ export function scenario(
       const counts = noCounts();
       await run(counts);
       expect(counts.problems).toEqual([]);
-      conclude(context, "STORAGE-PROCESSES", counts);
+      conclude(context, table, counts);
     };
     // oxlint-disable-next-line vitest/valid-title, vitest/expect-expect -- both are given above
     test.skipIf(missing !== undefined)(name, { timeout }, body);

@@ -125,5 +125,6 @@ for (const [call, names] of some) {
         }
       }
     },
+    "STORAGE-CALLS",
   );
 }
