@@ -26,6 +26,7 @@ class Lossy(Operations):
     def __init__(self, root):
         self.root = root
         self.unsynced = {}
+        self.is_cut = False
         self.synced_at_once = set()
         self.next_handle = 0
 
@@ -35,7 +36,17 @@ class Lossy(Operations):
     def inode(self, path):
         return os.lstat(self.real(path)).st_ino
 
+    def cut_power(self):
+        """Noted only: between two operations it takes effect, never in the middle of one."""
+        self.is_cut = True
+
+    def settle(self):
+        if self.is_cut:
+            self.is_cut = False
+            self.unsynced.clear()
+
     def buffer(self, path):
+        self.settle()
         inode = self.inode(path)
         if inode not in self.unsynced:
             with open(self.real(path), "rb") as file:
@@ -49,6 +60,7 @@ class Lossy(Operations):
         return self.next_handle
 
     def getattr(self, path, fh=None):
+        self.settle()
         try:
             status = os.lstat(self.real(path))
         except OSError as error:
@@ -95,6 +107,7 @@ class Lossy(Operations):
         bytes_now.extend(bytes(length - len(bytes_now)))
 
     def sync(self, path):
+        self.settle()
         inode = self.inode(path)
         if inode in self.unsynced:
             with open(self.real(path), "wb") as file:
@@ -155,7 +168,7 @@ class Lossy(Operations):
 
 def mount(backing, folder):
     files = Lossy(backing)
-    signal.signal(signal.SIGUSR1, lambda *_: files.unsynced.clear())
+    signal.signal(signal.SIGUSR1, lambda *_: files.cut_power())
     FUSE(files, folder, foreground=True, nothreads=True, direct_io=True, raw_fi=True)
 
 
