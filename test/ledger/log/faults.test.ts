@@ -62,3 +62,13 @@ test("the power is cut", async () => {
   }
   expect(total.problems).toEqual([]);
 });
+
+test("the table of real processes has a row for each scenario", () => {
+  const folder = join(import.meta.dirname, "../../faults/storage");
+  const names = ["clocks", "copies", "disks", "processes"].flatMap((name) => {
+    const text = readFileSync(join(folder, `${name}.test.ts`), "utf8");
+    return [...text.matchAll(/^scenario\(\s*"([^"]+)"/gm)].map((match) => match[1]!);
+  });
+  expect(names).toHaveLength(12);
+  expect(rowsOf("STORAGE-PROCESSES")).toEqual(names.toSorted());
+});
