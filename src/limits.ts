@@ -39,7 +39,7 @@ export const keepAliveMs = 75_000;
 /** Ingest: idle gRPC connections; a ping counts as activity. */
 export const sessionIdleMsMax = 600_000;
 /** Ingest: bytes a second of one gRPC connection that belong to no message. */
-export const emptyBytesPerSecondMax: number = 4 * MIB;
+export const emptyBytesPerSecondMax: number = 1 * MIB;
 /** Ingest: an answer over gRPC that its sender does not take. */
 export const answerTakenMsMax = 10_000;
 /** Ingest: how long the unread rest of a refused request is discarded before the connection ends. */
