@@ -29,6 +29,8 @@ function oneOfEach<Item>(items: readonly Item[], groupOf: (item: Item) => string
 
 test("each write point fails once", async () => {
   const calls = await callsOfLife(sink);
+  const names = new Set(calls.map(pointOf));
+  expect(rowsOf("STORAGE-WRITES"), "npm run faults writes it anew").toEqual([...names].toSorted());
   const points = oneOfEach(pointsOf(calls), ({ operation }) => pointOf(calls[operation]!));
   expect(points.length).toBeGreaterThan(80);
   const total = noCounts();
