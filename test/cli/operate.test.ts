@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { askSidecar } from "../../src/service/control-socket.ts";
@@ -53,6 +53,7 @@ test("what was published is remembered however the bucket's folder is spelled", 
   const { cwd, ready } = sidecar;
   expect(await sidecar.stop()).toBe(0);
   rmSync(ready.bucket, { recursive: true });
+  mkdirSync(ready.bucket);
   const spelled = [
     ["--data", "spanseal-data"],
     ["--data", join(cwd, "spanseal-data")],
@@ -116,6 +117,7 @@ test("without a bucket verify says what it could not tell", async () => {
   expect(whole.code).toBe(0);
   expect(whole.stdout).not.toContain("not checked");
   rmSync(ready.bucket, { recursive: true });
+  mkdirSync(ready.bucket);
   for (const options of [[], ["--no-bucket"]]) {
     const { code, stdout } = await spanseal(["verify", ...config, ...options], { cwd });
     expect(code).toBe(0);
