@@ -13,15 +13,20 @@ import { targets } from "./targets.ts";
 const { values } = parseArgs({
   options: {
     target: { type: "string" },
+    help: { type: "boolean", default: false },
     seconds: { type: "string", default: "60" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
   },
 });
 
-const chosen = targets.filter(({ name }) => values.target === undefined || name === values.target);
+const names = targets.map(({ name }) => name).join("|");
+const usage = `usage: npm run fuzz -- [--target ${names}] [--seconds 60] [--seed N]; all targets by default`;
+const chosen = values.help
+  ? []
+  : targets.filter(({ name }) => values.target === undefined || name === values.target);
 if (chosen.length === 0) {
-  console.error(`--target: one of ${targets.map(({ name }) => name).join(", ")}`);
-  process.exitCode = 2;
+  console.error(usage);
+  process.exitCode = values.help ? 0 : 2;
 }
 
 for (const target of chosen) {

@@ -4,6 +4,7 @@ import { prepare } from "../../audit/prepare.ts";
 import type { PreparedBatch } from "../../audit/prepared-batch.ts";
 import type { TelemetryRequest } from "../../audit/request.ts";
 import { TraceMemory } from "../../audit/trace-memory.ts";
+import { release } from "../../bytes/release.ts";
 
 /** The same batches, wherever the work is done. */
 export interface Preparer {
@@ -23,7 +24,12 @@ export interface Preparer {
 export function inlinePreparer(policy: AuditPolicy): Preparer {
   const memory = new TraceMemory();
   return {
-    prepare: (request) => prepare(request, policy, memory),
+    prepare(request) {
+      const batch = prepare(request, policy, memory);
+      // What is forwarded may be the request itself.
+      if (batch.forward.buffer !== request.bytes.buffer) release(request.bytes);
+      return batch;
+    },
     close: () => Promise.resolve(),
   };
 }
