@@ -12,6 +12,7 @@ import {
   integer,
   lanes,
   lessThan,
+  numbered,
   repeatWhile,
   set,
 } from "./wasm-module.ts";
@@ -124,10 +125,6 @@ const PAIRS = numbered(firstVector + 36, 4);
 const T1 = firstVector + 40;
 /** a xor b of this round and of the one before, in turns. */
 const A_XOR_B = [firstVector + 41, firstVector + 42] as const;
-
-function numbered(first: number, count: number): number[] {
-  return Array.from({ length: count }, (_, index) => first + index);
-}
 
 function program(): ComputationSource {
   const fourMessages: Code = [

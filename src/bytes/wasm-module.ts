@@ -125,6 +125,10 @@ export const get = (local: number): Code => [0x20, ...unsigned(local)];
 export const set = (local: number, value: Code): Code => [...value, 0x21, ...unsigned(local)];
 export const add = (left: Code, right: Code): Code => [...left, ...right, 0x6a];
 
+/** The numbers of `count` locals from `first` on, or of so many bytes. */
+export const numbered = (first: number, count: number): number[] =>
+  Array.from({ length: count }, (_, index) => first + index);
+
 /** Runs `body` at least once, and again while `condition` is not zero. */
 export const repeatWhile = (body: Code, condition: Code): Code => [
   ...LOOP,

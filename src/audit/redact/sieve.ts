@@ -15,6 +15,7 @@ import {
   integer,
   lanes,
   lessThan,
+  numbered,
   repeatWhile,
   set,
   words,
@@ -131,8 +132,6 @@ function tablesOf(triples: readonly Triple[], run: string): Uint8Array {
 const [INPUT, INPUT_END, HIT] = [0, 1, 2] as const;
 const [MASK, RUNS] = [3, 4] as const;
 const firstVector = 5;
-const numbered = (first: number, count: number): number[] =>
-  Array.from({ length: count }, (_, index) => first + index);
 const TABLE = numbered(firstVector, tables + 1);
 /** Each of the three bytes of all sixteen triples: its lower half, then its upper. */
 const LOWER = numbered(firstVector + tables + 1, 3);
