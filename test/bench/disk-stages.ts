@@ -1,14 +1,11 @@
 /** What the stages cost that write: log and spool on a real disk, with fdatasync; and the verifier. */
-import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { PreparedBatch } from "../../src/audit/prepared-batch.ts";
 import { Spool } from "../../src/forward/spool.ts";
-import { systemClock } from "../../src/ledger/clock.ts";
 import { directorySource } from "../../src/ledger/directory-source.ts";
 import { nodeFiles } from "../../src/ledger/files.ts";
-import { openKeys, publicVkeys } from "../../src/ledger/keys.ts";
+import { publicVkeys } from "../../src/ledger/keys.ts";
 import type { KeyRing } from "../../src/ledger/keys.ts";
-import { openLedger } from "../../src/ledger/ledger.ts";
 import type { Ledger } from "../../src/ledger/ledger.ts";
 import { parseVkey } from "../../src/ledger/note.ts";
 import { verifyLedger } from "../../src/ledger/verify/verify.ts";
@@ -16,6 +13,7 @@ import { spoolCacheBytesMax, spoolSegmentBytesMax } from "../../src/limits.ts";
 import { UniqueSpans } from "../support/unique-spans.ts";
 import { prepareWith, redaction, requestsOf, spansPerRequest } from "./requests.ts";
 import type { Size } from "./sizes.ts";
+import { openBenchLedger } from "./bench-ledger.ts";
 import { cpuMicrosSince } from "./stages.ts";
 import type { Measured, StageOptions } from "./stages.ts";
 
@@ -29,7 +27,7 @@ export async function measureDiskStages(
 ): Promise<Measured[]> {
   const measured: Measured[] = [];
   for (const size of options.sizes) {
-    const { ledger, keys } = await open(join(folder, size.replace(" ", "-")));
+    const { ledger, keys } = await openBenchLedger(join(folder, size.replace(" ", "-")));
     measured.push(await committing(size, ledger, options));
     await ledger.close();
     if (size !== "880 B") continue;
@@ -37,21 +35,6 @@ export async function measureDiskStages(
     measured.push(...(await verifying(ledger, keys, options)));
   }
   return measured;
-}
-
-async function open(folder: string): Promise<{ ledger: Ledger; keys: KeyRing }> {
-  await nodeFiles.makeDirectory(folder, 0o700);
-  const sources = { files: nodeFiles, randomBytes };
-  const keys = await openKeys(join(folder, "keys"), sources, { create: true });
-  const ledger = await openLedger({
-    ...sources,
-    directory: join(folder, "ledger"),
-    origin: "bench",
-    keys,
-    clock: systemClock,
-    opened: { mode: "soc2", publishTargets: [], sealIntervalMs: 600_000, softwareVersion: "bench" },
-  });
-  return { ledger, keys };
 }
 
 /** Batches of spans that were never sent before. */

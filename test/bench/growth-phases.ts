@@ -1,16 +1,15 @@
 /** What is measured of a grown ledger; one call is the life of one process. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { systemClock } from "../../src/ledger/clock.ts";
 import { parseDescriptor, fullOrigin } from "../../src/ledger/descriptor.ts";
 import { directorySource } from "../../src/ledger/directory-source.ts";
 import { nodeFiles, type Files } from "../../src/ledger/files.ts";
-import { openKeys, publicVkeys, type KeyRing } from "../../src/ledger/keys.ts";
-import { openLedger, type Ledger } from "../../src/ledger/ledger.ts";
+import { openKeys, publicVkeys } from "../../src/ledger/keys.ts";
 import { parseVkey } from "../../src/ledger/note.ts";
 import { readRecord, readRecords } from "../../src/ledger/read.ts";
 import { verifyLedger, type VerifyOptions } from "../../src/ledger/verify/verify.ts";
 import { madeBatches } from "./made-batches.ts";
+import { openBenchLedger } from "./bench-ledger.ts";
 import { cpuMicrosSince } from "./stages.ts";
 
 interface Settings {
@@ -37,24 +36,8 @@ export const phases = {
   "query a hundredth by time": query,
 } as const satisfies Record<string, (folder: string, settings: Settings) => Promise<Measured>>;
 
-async function open(folder: string): Promise<{ ledger: Ledger; keys: KeyRing; startMs: number }> {
-  const sources = { files: nodeFiles, randomBytes };
-  const keys = await openKeys(join(folder, "keys"), sources, { create: true });
-  const begin = performance.now();
-  const ledger = await openLedger({
-    ...sources,
-    directory: join(folder, "ledger"),
-    origin: "bench",
-    keys,
-    clock: systemClock,
-    opened: { mode: "soc2", publishTargets: [], sealIntervalMs: 600_000, softwareVersion: "bench" },
-  });
-  return { ledger, keys, startMs: performance.now() - begin };
-}
-
 async function build(folder: string, settings: Settings): Promise<Measured> {
-  await nodeFiles.makeDirectory(folder, 0o700);
-  const { ledger } = await open(folder);
+  const { ledger } = await openBenchLedger(folder);
   const make = madeBatches(settings.bodyBytes, settings.tenants);
   const append = async (records: number): Promise<void> => {
     while (ledger.size < records) {
@@ -93,7 +76,7 @@ async function longestTurnMs(action: () => Promise<unknown>): Promise<number> {
 
 async function startAndClose(folder: string, settings: Settings): Promise<Measured> {
   const cpu = process.cpuUsage();
-  const { ledger, startMs } = await open(folder);
+  const { ledger, startMs } = await openBenchLedger(folder);
   const startCpuMs = cpuMicrosSince(cpu) / 1000;
   // Past the next checkpoint, which seals the tips of all chains that the tail moved.
   const make = madeBatches(settings.bodyBytes, settings.tenants);
@@ -113,7 +96,7 @@ async function startAndClose(folder: string, settings: Settings): Promise<Measur
 
 async function start(folder: string): Promise<Measured> {
   const cpu = process.cpuUsage();
-  const { startMs } = await open(folder);
+  const { startMs } = await openBenchLedger(folder);
   return { "start, ms": startMs, "start, CPU ms": cpuMicrosSince(cpu) / 1000 };
 }
 
