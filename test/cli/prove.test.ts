@@ -106,9 +106,7 @@ test("a proof that was changed does not hold", async () => {
   const changedHash = hash.startsWith("A") ? `B${hash.slice(1)}` : `A${hash.slice(1)}`;
   const changes: Record<string, string> = {
     tenant: withHead(head.replace('"tenant":"north"', '"tenant":"nerth"')),
-    time: withHead(
-      head.replace(/"time":"(\d+)"/, (_, time) => `"time":"${BigInt(time) + 1n}"`),
-    ),
+    time: withHead(head.replace(/"time":"(\d+)"/, (_, time) => `"time":"${BigInt(time) + 1n}"`)),
     index: proof.replace("\nindex 4\n", "\nindex 5\n"),
     path: proof.replace(hash, changedHash),
     size: proof.replace(/\n11\n/, "\n12\n"),

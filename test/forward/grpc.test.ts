@@ -7,6 +7,7 @@ import { ServerCredentials, status } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
 import { startGrpcSink } from "./grpc-sink-server.ts";
 import type { GrpcBehaviour } from "./grpc-sink-server.ts";
+import { beyondTheTestMs } from "../support/patience.ts";
 import { startHarness, temporaryDirectory, until } from "./harness.ts";
 import { startHttpSink } from "./http-sink-server.ts";
 import { metricsRequest, partialSuccess, rpcStatus, traceRequest } from "./otlp-requests.ts";
@@ -312,13 +313,19 @@ test.each([
 });
 
 test("shutdown gives up a call that hangs after the grace", async () => {
-  const { sink, forwarder, log } = await grpcHarness();
+  const sink = await startGrpcSink();
+  const { forwarder, log } = await startHarness({
+    sink: {
+      kind: "grpc",
+      endpoint: sink.address,
+      tls: insecure,
+      timeoutMs: beyondTheTestMs,
+    },
+  });
   sink.otherwise = "hang";
   await log.append("traces", traceRequest(["a"]));
   await until(() => sink.arrived === 1);
-  const before = performance.now();
   await forwarder.close(50);
-  expect(performance.now() - before).toBeLessThan(2000);
   expect(forwarder.status().traces!.queueEntries).toBe(1);
   sink.close();
 });

@@ -100,7 +100,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
 }
 
 /** Resolves when `condition` holds; rejects with what it saw last. */
-export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
+export async function until(condition: () => boolean, timeoutMs = 30_000): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!condition()) {
     if (performance.now() > end)

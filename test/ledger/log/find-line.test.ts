@@ -28,7 +28,7 @@ test("every record is found where it is, however unequal the lines", async () =>
     fc.asyncProperty(fc.array(length, { maxLength: 40 }), fc.gen(), async (lengths, gen) => {
       const { directory } = await filled(lengths);
       // What a running sidecar is still writing is not there yet.
-      const newest = (await readdir(join(directory, "segments"))).at(-1)!;
+      const newest = (await readdir(join(directory, "segments"))).toSorted().at(-1)!;
       await appendFile(join(directory, "segments", newest), '{"head":{"body_digest":"');
       const records = await recordsOnDisk(directory);
       const finder = new LineFinder(directory, nodeFiles);

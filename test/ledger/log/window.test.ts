@@ -70,9 +70,10 @@ test("answers as a list of the newest entries would, also after it was copied", 
 test("a flood of contradictions of one id stays cheap", () => {
   const window = new DedupeWindow(200_000, 1);
   for (let content = 0; content < 200_000; content++) add(window, { id: 5, content }, content);
-  const started = performance.now();
+  const started = process.cpuUsage();
   for (let content = 0; content < 10_000; content++) {
     expect(window.find(words(5), words(300_000 + content), 0)).toBeLessThan(-1);
   }
-  expect(performance.now() - started).toBeLessThan(1000);
+  // Time of this process, whatever else the machine does.
+  expect(process.cpuUsage(started).user).toBeLessThan(1_000_000);
 });
