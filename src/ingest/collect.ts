@@ -13,6 +13,8 @@ interface CollectBounds {
   readonly limit: TimeLimit;
   /** Whose place may be given to another while the stream is not at its end. */
   readonly admission: Pick<Admission, "receive">;
+  /** Told how to end the reading where what comes can no longer be read. */
+  readonly onBegin?: (fail: (refusal: Refusal) => void) => void;
 }
 
 /**
@@ -24,7 +26,7 @@ interface CollectBounds {
  */
 export function collect(
   stream: Readable,
-  { limit, admission }: CollectBounds,
+  { limit, admission, onBegin }: CollectBounds,
   onChunk: (chunk: Buffer) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -50,6 +52,7 @@ export function collect(
     const onClose = (): void => settle(new Refusal("aborted", "the sender went away"));
     const timer = setTimeout(() => settle(timeOver(limit)), limit.ms);
     const received = admission.receive(settle);
+    onBegin?.(settle);
     stream.on("data", onData).on("end", onEnd).on("close", onClose);
     // A stream that ended before this call says nothing any more.
     if (stream.destroyed) onClose();

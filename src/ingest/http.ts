@@ -34,6 +34,10 @@ interface HttpReceiver {
   readonly signals: ReadonlyMap<string, Signal>;
   /** Responses that are not finished. */
   readonly inFlight: Set<ServerResponse>;
+  /** Bodies that are being read: how to end the reading. */
+  readonly reading: WeakMap<Duplex, (refusal: Refusal) => void>;
+  /** Connections on which nothing more is read. */
+  readonly broken: WeakSet<Duplex>;
   onIdle(): void;
 }
 
@@ -44,7 +48,14 @@ export async function startHttp(
   bounds: ConnectionBounds,
 ): Promise<Receiver> {
   const signals = routes(endpoint.paths ?? {});
-  const receiver: HttpReceiver = { station, signals, inFlight: new Set(), onIdle: () => undefined };
+  const receiver: HttpReceiver = {
+    station,
+    signals,
+    inFlight: new Set(),
+    reading: new WeakMap(),
+    broken: new WeakSet(),
+    onIdle: () => undefined,
+  };
   const options = serverOptions(station, bounds);
   const tls = endpoint.tls === undefined ? null : await loadTls(endpoint.tls);
   const secure =
@@ -137,7 +148,7 @@ function track(request: IncomingMessage, response: ServerResponse, receiver: Htt
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  { station, signals }: HttpReceiver,
+  { station, signals, reading }: HttpReceiver,
 ): Promise<void> {
   const signal = signals.get(pathOf(request.url ?? ""));
   const format = formatOf(request.headers["content-type"]);
@@ -147,7 +158,7 @@ async function serve(
     refusal = misdirected(request, signal, format);
     report(signal ?? "unknown", station, refusal, { bytes: 0 });
   } else {
-    const body = { request, response, encoding, bytesMax: station.requestBytesMax };
+    const body = { request, response, encoding, bytesMax: station.requestBytesMax, reading };
     const connection = station.connections.of(request.socket);
     refusal = await receive({ ...httpExchange(body, signal, format), connection }, station);
   }
@@ -182,6 +193,7 @@ interface HttpBody {
   readonly response: ServerResponse;
   readonly encoding: Encoding;
   readonly bytesMax: number;
+  readonly reading: HttpReceiver["reading"];
 }
 
 function httpExchange(
@@ -203,30 +215,49 @@ function httpExchange(
 }
 
 async function readBody(body: HttpBody, admission: Admission, limit: TimeLimit): Promise<Received> {
-  const { request, response, encoding, bytesMax } = body;
+  const { request, response, encoding, bytesMax, reading } = body;
   if (request.headers.expect !== undefined) response.writeContinue();
   // node:http lets through what was announced; 0 stands for nothing announced.
   const received = new Body(admission, declaredBytesOf(request.headers) || Infinity);
-  await collect(request, { limit, admission }, (chunk) => {
+  const onBegin = (fail: (refusal: Refusal) => void): void =>
+    void reading.set(request.socket, fail);
+  await collect(request, { limit, admission, onBegin }, (chunk) => {
     if (received.size + chunk.length > bytesMax) {
       throw tooLarge(`has more than ${bytesMax} bytes`);
     }
     received.push(chunk);
-  });
+  }).finally(() => reading.delete(request.socket));
   return { bytes: received.bytes(), encoding };
 }
 
 /** What node:http could not parse, or what took too long before there was a request. */
-function refuseConnection(error: Error, socket: Duplex, { station, inFlight }: HttpReceiver): void {
+function refuseConnection(error: Error, socket: Duplex, receiver: HttpReceiver): void {
+  const { station, inFlight, reading, broken } = receiver;
+  // Whatever comes after bytes that could not be parsed cannot be parsed either.
+  if (broken.has(socket)) return;
   const code = "code" in error ? String(error.code) : "unknown";
   // The error holds the bytes that came, so only its code is logged.
   station.log({ level: "debug", message: `closed a connection: ${code}`, transport: "http" });
+  const fail = reading.get(socket);
+  // A sender that ended its half in the middle of a body went away.
+  if (fail !== undefined && /^HPE_(?!INVALID_EOF)/.test(code)) {
+    broken.add(socket);
+    station.onClosed("protocol");
+    fail(new Refusal("malformed", "expected a body in chunks as HTTP/1.1 has them"));
+    return;
+  }
   const answering = [...inFlight].some((response) => response.socket === socket);
   // Without a parser's code it is the connection that failed, or its TLS handshake.
   if (!socket.writable || answering || !/^(?:HPE_|ERR_HTTP_)/.test(code)) {
     socket.destroy();
     return;
   }
+  broken.add(socket);
+  refuseUnread(code, socket, station);
+}
+
+/** There is no request to answer, and no response to write to. */
+function refuseUnread(code: string, socket: Duplex, station: Station): void {
   const refusal =
     code === "ERR_HTTP_REQUEST_TIMEOUT"
       ? new Refusal("body_timeout", "the request did not arrive in time: send it again")

@@ -98,6 +98,7 @@ export const grpcRules: readonly Rule[] = [
         { code: [3, 13] },
         { headers: { "grpc-encoding": "gzip" } },
       ),
+      testOf("test/ingest/grpc.test.ts", "G5: %s is INVALID_ARGUMENT with BadRequest"),
     ],
   },
   {

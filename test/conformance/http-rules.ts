@@ -189,6 +189,7 @@ export const httpRules: readonly Rule[] = [
         request: { headers: PROTOBUF, body: json },
         expected: { status: 400, body: "status" },
       },
+      testOf("test/ingest/http.test.ts", "H5, H9: undecodable JSON", "details: a BadRequest"),
     ],
   },
   {
@@ -227,6 +228,7 @@ export const httpRules: readonly Rule[] = [
         request: { headers: { ...PROTOBUF, "transfer-encoding": "chunked" }, body },
         expected: success,
       },
+      { name: "a chunk that is none is 400", transport: "http", probe: badChunkFault },
     ],
   },
   {
@@ -403,6 +405,17 @@ function announcedFault(address: string): Promise<string | undefined> {
     await raw.until(/^HTTP\/1\.1 \d{3}/);
     const [line] = raw.received().split("\r\n");
     return line!.startsWith("HTTP/1.1 413") ? undefined : line;
+  });
+}
+
+/** In the middle of a body, where there is a request to answer. */
+function badChunkFault(address: string): Promise<string | undefined> {
+  const head = "POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-protobuf";
+  return withRaw(address, async (raw) => {
+    raw.socket.write(`${head}\r\ntransfer-encoding: chunked\r\n\r\n1\r\n\n\r\nx\r\n`);
+    await raw.until(/^HTTP\/1\.1 \d{3}/);
+    const [line] = raw.received().split("\r\n");
+    return line!.startsWith("HTTP/1.1 400") ? undefined : line;
   });
 }
 

@@ -74,6 +74,9 @@ export const payloadRules: readonly Rule[] = [
       kept("unknown bytes", "fa 07 03 01 02 03"),
       kept("an unknown group", "fb 07 08 01 13 14 fc 07"),
       kept("an unknown fixed32", "fd 07 01 02 03 04"),
+      wire("in no order", "3a 00 30 03", {
+        item: { kind: 3, spanId: hexOf(spanId), traceId: hexOf(traceId) },
+      }),
       wire("the last of two", "30 01 30 03", { item: { kind: 3 } }),
       wire("an overlong varint that fits", "30 83 80 00", { item: { kind: 3 } }),
       repeatedNumbers("packed"),
@@ -184,6 +187,7 @@ export const payloadRules: readonly Rule[] = [
       json("unknown beside a value", attribute('{"stringValue":"v","x":1}'), {
         ...arrivesAs({ stringValue: "v" }),
       }),
+      unknownEverywhere(),
     ],
   },
   {
@@ -252,6 +256,18 @@ function hexOf(bytes: Buffer): string {
   return bytes.toString("hex");
 }
 
+/** An unknown member in each object of a request. */
+function unknownEverywhere(): Case {
+  const name = "unknown at every level";
+  const request = { headers: JSON_TYPE, body: jsonText(name, attribute('{"intValue":"1"}')) };
+  return {
+    name,
+    request: { ...request, body: request.body.replaceAll("{", '{"no_such_member":[{"x":{}}],') },
+    expected: accepted,
+    arrives: { signal: "traces", name, ...arrivesAs({ intValue: "1" }) },
+  };
+}
+
 /** Counts of a histogram, in both ways that protobuf has for lists of numbers. */
 function repeatedNumbers(how: "packed" | "unpacked"): Case {
   const counts = [1, 2].map((count) => {
@@ -305,7 +321,9 @@ function everywhere(): Case {
     events: [{ name: text("event"), attributes: keyed("event") }],
     links: [{ traceId, spanId, traceState: text("link-state"), attributes: keyed("link") }],
   };
-  const resource = { attributes: keyed("resource") };
+  const entity = { schemaUrl: text("entity-schema"), type: text("entity"), idKeys: [text("id")] };
+  const entityRefs = [{ ...entity, descriptionKeys: [text("description")] }];
+  const resource = { attributes: keyed("resource"), entityRefs };
   const body = encodeOtlp("ExportTraceServiceRequest", {
     resourceSpans: [
       {

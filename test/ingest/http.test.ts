@@ -1,4 +1,5 @@
 /** OTLP/HTTP, rule by rule; the numbers are those of the conformance list in the test names. */
+import { once } from "node:events";
 import { Agent, request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
@@ -347,6 +348,32 @@ describe("refusals", () => {
     for await (const chunk of socket) chunks.push(chunk as Buffer);
     expect(Buffer.concat(chunks).toString()).toMatch(/^HTTP\/1\.1 400 /);
     expect(JSON.stringify(rig.log)).not.toContain("secret-token");
+  });
+
+  test.each([
+    ["a size that is none", "3\r\nabc\r\nsecret-token\r\n"],
+    ["a size with a sign", "-3\r\nabc\r\n"],
+    ["a size above all numbers", "fffffffffffffffff\r\nabc\r\n"],
+    ["more than its size", "3\r\nabcsecret-token\r\n0\r\n\r\n"],
+    ["no size", "\r\n"],
+    ["an extension without an end", `3;${"secret-token".repeat(2_000)}`],
+  ])("H11: a chunk with %s is 400, in the media type of the request", async (_, chunks) => {
+    const rig = await startRig();
+    const socket = connect(rig.httpPort, "127.0.0.1");
+    const head = "POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-protobuf\r\n";
+    socket.write(`${head}transfer-encoding: chunked\r\n\r\n`);
+    socket.write(chunks);
+    const [first] = (await once(socket, "data")) as [Buffer];
+    // What comes after it changes nothing.
+    socket.end("0\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    const rest: Buffer[] = [first];
+    for await (const chunk of socket) rest.push(chunk as Buffer);
+    const text = Buffer.concat(rest).toString("latin1");
+    expect(text).toMatch(/^HTTP\/1\.1 400 [^]*content-type: application\/x-protobuf\r\n/);
+    expect(text.match(/HTTP\/1\.1 \d/g)).toHaveLength(1);
+    expect(rig.events).toMatchObject([{ signal: "traces", code: "malformed" }]);
+    expect(JSON.stringify(rig.log)).not.toContain("secret-token");
+    expect(rig.receivers.inFlight()).toEqual({ requests: 0, bytes: 0 });
   });
 });
 
