@@ -15,7 +15,7 @@ import type { ExitCode } from "./errors.ts";
 import { readInput } from "./input.ts";
 import { locate, locateLedger, readDescriptor, readKeysIfThere, withLocation } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
-import { print, printFields, printJson } from "./output.ts";
+import { printFields, printJson, printLine } from "./output.ts";
 import { readVkeys } from "./public-key.ts";
 import { formatTime } from "./records.ts";
 
@@ -56,6 +56,7 @@ async function checkProof(file: string, options: CheckOptions): Promise<void> {
     options.record === undefined ? undefined : await matchesRecord(options.record, judgement);
   const { verdict, exitCode } = conclude(judgement, matches, trusted.length > 0);
   const { head } = judgement.record;
+  process.exitCode = exitCode;
   if (options.json === true) {
     printJson({
       verdict,
@@ -68,7 +69,7 @@ async function checkProof(file: string, options: CheckOptions): Promise<void> {
       record_matches: matches,
     });
   } else {
-    print(`${verdict}\n`);
+    printLine(verdict);
     printFields([
       ["record", `${toHex(head.id)}, ${head.index} of the log`],
       ["chain", `${head.namespace}/${head.tenant} #${head.sequence}`],
@@ -76,7 +77,6 @@ async function checkProof(file: string, options: CheckOptions): Promise<void> {
       ["log", `${judgement.origin}, ${judgement.size} records`],
     ]);
   }
-  process.exitCode = exitCode;
 }
 
 function conclude(

@@ -39,6 +39,7 @@ Examples:
 
 function check(options: LocationOptions): void {
   const problems = problemsOf(options);
+  if (problems !== undefined) process.exitCode = exitCodes.no;
   if (options.json === true) {
     printJson({
       ok: problems === undefined,
@@ -49,7 +50,6 @@ function check(options: LocationOptions): void {
   } else {
     say(formatFailure(explainFailure(problems)));
   }
-  if (problems !== undefined) process.exitCode = exitCodes.no;
 }
 
 function problemsOf(options: LocationOptions): ConfigError | undefined {

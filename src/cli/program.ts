@@ -68,8 +68,8 @@ export async function run(): Promise<void> {
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
     const failure = explainFailure(error, helpFor(program, process.argv.slice(2)));
-    if (failure.complaints.length > 0) say(formatFailure(failure));
     process.exitCode = failure.exitCode;
+    if (failure.complaints.length > 0) say(formatFailure(failure));
   }
 }
 

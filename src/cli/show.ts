@@ -58,5 +58,13 @@ function printRecord(record: StoredRecord): void {
     ["mac", `${toHex(mac)} (key ${head.key})`],
     ["conflict of", head.conflictOf === undefined ? undefined : toHex(head.conflictOf)],
   ]);
-  print(body === null ? "the body is missing\n" : `${JSON.stringify(body, undefined, 2)}\n`);
+  print(
+    body === null ? "the body is missing\n" : `${escaped(JSON.stringify(body, undefined, 2))}\n`,
+  );
+}
+
+/** The same JSON, with an escape for each character that could steer a terminal. */
+function escaped(json: string): string {
+  const escape = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return json.replace(/[\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, escape);
 }

@@ -35,13 +35,13 @@ async function status(options: LocationOptions): Promise<void> {
   const state = await askState(directory);
   if (state === undefined) return statusOfFiles(directory, options);
   const reasons = unreadyReasons(state);
+  if (reasons.length > 0) process.exitCode = exitCodes.no;
   if (options.json === true) {
     const answer = { running: true, ready: reasons.length === 0, reasons, ...state };
     printJson(JSON.parse(JSON.stringify({ ...answer, warnings: warnings(state) })) as JsonValue);
   } else {
     printFields(fieldsOf(state, reasons));
   }
-  if (reasons.length > 0) process.exitCode = exitCodes.no;
 }
 
 async function askState(directory: string): Promise<SidecarState | undefined> {

@@ -1,4 +1,5 @@
 /** Plain tables for a terminal: columns aligned, the last one as long as it is. */
+import { visible } from "./output.ts";
 
 export function formatTable(
   header: readonly string[],
@@ -14,9 +15,4 @@ export function formatTable(
       return `${cells.join("  ").trimEnd()}\n`;
     })
     .join("");
-}
-
-/** Control characters of a sender must not reach the terminal. */
-function visible(cell: string): string {
-  return cell.replace(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
 }

@@ -12,7 +12,7 @@ import { tailLinesMax, tailPollMs } from "../limits.ts";
 import { parseCount } from "./input.ts";
 import { locateLedger, withLocation } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
-import { print, printJson } from "./output.ts";
+import { printJson, printLine } from "./output.ts";
 import { readable, tableRow } from "./records.ts";
 
 interface TailOptions extends LocationOptions {
@@ -42,7 +42,7 @@ async function tail(options: TailOptions): Promise<void> {
   const show = (record: StoredRecord): void => {
     const shown = readable(record);
     if (options.json === true) printJson(shown as unknown as JsonValue);
-    else print(`${tableRow(shown).filter(Boolean).join("  ")}\n`);
+    else printLine(tableRow(shown).filter(Boolean).join("  "));
   };
   const end = await showNewest(directory, count, show);
   if (options.follow === true) await follow(directory, end, show);

@@ -16,7 +16,7 @@ import { CommandError, exitCodes } from "./errors.ts";
 import { parseCount } from "./input.ts";
 import { locate, locateLedger, readDescriptor, readKeysIfThere, withLocation } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
-import { print, printFields, printJson } from "./output.ts";
+import { printFields, printJson, printLine } from "./output.ts";
 import { openProgress } from "./progress.ts";
 import { readVkeys } from "./public-key.ts";
 
@@ -81,9 +81,9 @@ async function verify(argument: string | undefined, options: VerifyOptions): Pro
   });
   progress.end();
   const report = bucket === undefined ? withoutBucket(verified) : verified;
+  process.exitCode = report.exitCode;
   if (options.json === true) printJson(report as unknown as JsonValue);
   else printReport(report, directory, bucket);
-  process.exitCode = report.exitCode;
 }
 
 /** What only a bucket could tell is told as unknown, also where it is left out by choice. */
@@ -148,7 +148,7 @@ async function isFolder(path: string): Promise<boolean> {
 
 function printReport(report: VerifyReport, directory: string, bucket: string | undefined): void {
   const { counts } = report;
-  print(`${report.summary}\n`);
+  printLine(report.summary);
   printFields([
     ["ledger", directory],
     ["bucket", bucket ?? "not compared"],
@@ -159,13 +159,13 @@ function printReport(report: VerifyReport, directory: string, bucket: string | u
     ["macs", `${report.macs} (${counts.macs} checked)`],
     ["roots", `${counts.checkpoints} checkpoints, ${counts.seals} seals, ${counts.tiles} tiles`],
   ]);
-  for (const failure of report.failures) print(`FAILED ${formatFailureLine(failure)}\n`);
+  for (const failure of report.failures) printLine(`FAILED ${formatFailureLine(failure)}`);
   const hidden = report.failureCount - report.failures.length;
-  if (hidden > 0) print(`FAILED ${hidden} more, see --max-failures\n`);
+  if (hidden > 0) printLine(`FAILED ${hidden} more, see --max-failures`);
   for (const { reason, index, discardedBytes } of report.recoveries) {
-    print(`recovered at record ${index}: ${reason}, ${discardedBytes} bytes set aside\n`);
+    printLine(`recovered at record ${index}: ${reason}, ${discardedBytes} bytes set aside`);
   }
-  for (const { what, detail } of report.unchecked) print(`not checked (${what}): ${detail}\n`);
+  for (const { what, detail } of report.unchecked) printLine(`not checked (${what}): ${detail}`);
 }
 
 function formatFailureLine({ class: what, place, detail, count }: Failure): string {

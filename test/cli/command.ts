@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Streams whose reader has gone before anything is written. */
+  readonly unread?: readonly ("stdout" | "stderr")[];
 }
 
 export function temporaryFolder(): string {
@@ -25,7 +27,7 @@ export function temporaryFolder(): string {
 /** `spanseal` with these arguments, in a folder of its own, until it ends. */
 export function spanseal(
   parameters: readonly string[],
-  { cwd = temporaryFolder(), stdin = "", env = {} }: RunOptions = {},
+  { cwd = temporaryFolder(), stdin = "", env = {}, unread = [] }: RunOptions = {},
 ): Promise<Ended> {
   const child = spawn(process.execPath, [main, ...parameters], {
     cwd,
@@ -34,6 +36,7 @@ export function spanseal(
   const output = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));
+  for (const stream of unread) child[stream].destroy();
   child.stdin.on("error", () => undefined).end(stdin);
   return new Promise((resolve, reject) => {
     child.once("error", reject);

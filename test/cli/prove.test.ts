@@ -140,6 +140,17 @@ test("another log's key does not vouch, and without a key nobody does", async ()
   expect(bad.stderr).toMatch(/^error: .* is no verifier key .*\nhint: expected <origin>\+/);
 });
 
+test("a log or a proof that does not hold has its exit code where nobody reads the answer", async () => {
+  const foreign = ["--public-key", other.publicKey];
+  const unread = ["stdout"] as const;
+  const verified = await recorded.run(["verify", ...foreign], { unread });
+  expect(verified).toEqual({ code: 1, stdout: "", stderr: "" });
+  const file = join(temporaryFolder(), "record.tlog-proof");
+  writeFileSync(file, proof);
+  const checked = await spanseal(["check-proof", file, ...foreign], { unread });
+  expect(checked).toEqual({ code: 1, stdout: "", stderr: "" });
+});
+
 test("a file that is not there or no proof is told apart from a proof that does not hold", async () => {
   const missing = await spanseal(["check-proof", "missing", "-p", recorded.publicKey]);
   expect(missing).toMatchObject({ code: 2, stdout: "" });

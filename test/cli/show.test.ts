@@ -4,6 +4,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
+import { span, traces } from "../audit/setup.ts";
 import { startSidecar } from "../service/sidecar-process.ts";
 import { agentRequest } from "../support/agent-load.ts";
 import { UniqueSpans } from "../support/unique-spans.ts";
@@ -68,6 +69,22 @@ test("tail prints the newest records, ten if not asked otherwise", async () => {
   const text = await recorded.run(["tail", "-n", "1"]);
   const { id, index, time } = records.at(-1)!;
   expect(text.stdout).toBe(`${index}  ${time.slice(0, 23)}Z  system  seal  ${id}\n`);
+});
+
+test("what a sender writes into a name cannot steer the terminal of who reads it", async () => {
+  const sidecar = await startSidecar();
+  const { cwd, ready } = sidecar;
+  const steering = "\u001b[2J\u009b2J\u202e\u0007\r";
+  const attributes = { "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": steering };
+  await post(ready.endpoints.http, "traces", traces([span({ name: "execute_tool", attributes })]));
+  const run = (...words: string[]) => spanseal([...words, "-c", "spanseal.yaml"], { cwd });
+  const [record] = shownLines((await run("query", "--type", "tool_call", "--json")).stdout);
+  expect(record!.body.tool.name).toBe(steering);
+  const asText = [["tail"], ["query"], ["show", String(record!.index)]];
+  for (const { stdout } of await Promise.all(asText.map((words) => run(...words)))) {
+    expect(stdout).toContain("tool_call");
+    expect(stdout).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}]/u);
+  }
 });
 
 test.for(["x", "-1", "10001", ""])("tail -n %s is refused with a hint", async (lines) => {

@@ -1,6 +1,4 @@
 /** What a person sees who asks for help, or asks wrongly. */
-import { spawn } from "node:child_process";
-import { join } from "node:path";
 import { expect, test } from "vitest";
 import { version } from "../../src/service/version.ts";
 import { spanseal } from "./command.ts";
@@ -31,11 +29,11 @@ test.each([
 });
 
 test("a reader of the help that goes away ends it quietly", async () => {
-  const main = join(import.meta.dirname, "../../src/cli/main.ts");
-  const child = spawn(process.execPath, [main, "--help"], { stdio: ["ignore", "pipe", "pipe"] });
-  child.stdout.destroy();
-  let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-  const code = await new Promise((resolve) => child.once("close", resolve));
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  const ended = await spanseal(["--help"], { unread: ["stdout"] });
+  expect(ended).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
+test("what failed has its exit code where nobody reads why", async () => {
+  const ended = await spanseal(["query", "--outcome", "nonsense"], { unread: ["stderr"] });
+  expect(ended).toEqual({ code: 2, stdout: "", stderr: "" });
 });
