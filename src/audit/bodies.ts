@@ -1,12 +1,11 @@
-/** The bodies of a batch one after the other, each fingerprinted and hashed where it lies. */
+/** The bodies of a batch one after the other, each hashed where it lies. */
 import { hash } from "node:crypto";
 import { writeHex } from "../bytes/hex.ts";
 import { batchBytesMax } from "../limits.ts";
 import { Composer, type Desk } from "./composer.ts";
-import { fingerprinter } from "./fingerprint.ts";
 import { JsonWriter } from "./json-writer.ts";
 import type { AuditPolicy } from "./policy.ts";
-import { digestBytes, fingerprintBytes, type PreparedBatch } from "./prepared-batch.ts";
+import { digestBytes, type PreparedBatch } from "./prepared-batch.ts";
 import type { RedactedRequest } from "./redact/request.ts";
 import { RequestError } from "./request-error.ts";
 import type { PendingRecord } from "./survey.ts";
@@ -34,12 +33,8 @@ interface Origin {
   readonly observed: string;
 }
 
-type Bodies = Pick<PreparedBatch, "bodies" | "bodyEnds" | "digests" | "fingerprints">;
+type Bodies = Pick<PreparedBatch, "bodies" | "bodyEnds" | "digests">;
 
-/**
- * Each body is first written with zeros where nonce and time of observation belong, and
- * fingerprinted so. Then the two are filled in, and it is hashed.
- */
 export function encodeBodies(
   records: readonly PendingRecord[],
   { redacted, walk, view, desk, ids }: Parts,
@@ -49,10 +44,8 @@ export function encodeBodies(
   writer.raw(BODY_DOMAIN);
   const materials = { view, redacted, ids, writer, ...desk };
   const composer = new Composer(materials, { authenticated, observedChars: observed.length });
-  const prints = fingerprinter(policy.fingerprintKey);
   const nonces = policy.randomBytes(nonceBytes * records.length);
   const digests = Buffer.from(new ArrayBuffer(digestBytes * records.length));
-  const fingerprints = new Uint8Array(fingerprintBytes * records.length);
   const bodyEnds = new Uint32Array(records.length);
   for (let index = 0; index < records.length; index++) {
     const record = records[index]!;
@@ -60,7 +53,6 @@ export function encodeBodies(
     walk.lend(record.item);
     composer.write(record);
     const { bytes, at } = writer;
-    prints.hash(writer.words, start, at, fingerprints, index * fingerprintBytes);
     writeHex(bytes, composer.nonceAt, nonces, index * nonceBytes, nonceBytes);
     overwrite(bytes, composer.observedAt, observed);
     digests.write(digestOf(bytes, start, at), index * digestBytes, "latin1");
@@ -76,7 +68,6 @@ export function encodeBodies(
     bodies: writer.bytes.subarray(BODY_DOMAIN.length, writer.at),
     bodyEnds,
     digests: new Uint8Array(digests.buffer),
-    fingerprints,
   };
 }
 

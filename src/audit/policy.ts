@@ -1,4 +1,4 @@
-/** What the operator decided about recording, as plain data and two injected sources. */
+/** What the operator decided about recording, as plain data and an injected source. */
 import type { RedactionPolicy } from "./redact/policy.ts";
 
 /** Where a name comes from: attribute keys in order of preference, then a default. */
@@ -20,8 +20,6 @@ export interface AuditPolicy {
   readonly redaction: RedactionPolicy;
   /** Whether spans that became records carry `spanseal.*` attributes when they are forwarded. */
   readonly stamp: boolean;
-  /** 32 bytes; see `fingerprint.ts`. */
-  readonly fingerprintKey: Uint8Array;
   /** Cryptographically strong: nonces make body digests hiding commitments. */
   randomBytes(count: number): Uint8Array;
 }

@@ -106,7 +106,6 @@ function passThrough(request: TelemetryRequest, redacted: RedactedRequest): Prep
     count: 0,
     ids: nothing,
     digests: nothing,
-    fingerprints: nothing,
     bodies: nothing,
     bodyEnds: new Uint32Array(0),
     chains: [],

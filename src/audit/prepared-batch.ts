@@ -6,7 +6,6 @@ import type { Signal } from "./otlp/schema.ts";
 
 export const recordIdBytes = 16;
 export const digestBytes = 32;
-export const fingerprintBytes = 16;
 
 /** The chain that a record belongs to. */
 export interface ChainName {
@@ -22,8 +21,6 @@ export interface PreparedBatch {
   readonly ids: Uint8Array;
   /** `body_digest` of each record, 32 bytes each: SHA-256("spanseal body v1\n" ‖ body). */
   readonly digests: Uint8Array;
-  /** Keyed fingerprints, 16 bytes each, equal for equal content (see `fingerprint.ts`). */
-  readonly fingerprints: Uint8Array;
   /** Record bodies (canonical JSON, UTF-8), one after another. */
   readonly bodies: Uint8Array;
   /** End of each body in `bodies`. */

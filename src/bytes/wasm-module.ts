@@ -8,7 +8,6 @@
 export type Code = readonly number[];
 
 const I32 = 0x7f;
-const I64 = 0x7e;
 const V128 = 0x7b;
 
 export interface ComputationSource {
@@ -16,10 +15,8 @@ export interface ComputationSource {
   readonly parameters: number;
   /** Further i32 locals, numbered behind the parameters. */
   readonly integers: number;
-  /** v128 locals, numbered behind those. */
+  /** v128 locals, numbered last. */
   readonly vectors: number;
-  /** i64 locals, numbered last. */
-  readonly longs?: number;
   readonly body: Code;
 }
 
@@ -57,15 +54,7 @@ export function compile(source: ComputationSource): (memoryBytes: number) => Com
 
 /** A module that exports `memory`, of one page, and `run`. */
 function moduleOf(source: ComputationSource): Uint8Array<ArrayBuffer> {
-  const locals = [
-    3,
-    ...unsigned(source.integers),
-    I32,
-    ...unsigned(source.vectors),
-    V128,
-    ...unsigned(source.longs ?? 0),
-    I64,
-  ];
+  const locals = [2, ...unsigned(source.integers), I32, ...unsigned(source.vectors), V128];
   const code = [...locals, ...source.body, END];
   return Uint8Array.from([
     ...preamble,
@@ -159,21 +148,6 @@ export const words = {
   shiftRight: (value: Code, bits: number): Code => [...value, ...integer(bits), 0x76],
   /** 1 or 0. */
   notZero: (value: Code): Code => [...value, ...integer(0), 0x47],
-} as const;
-
-/** Words of 64 bits. */
-export const longs = {
-  constant: (value: number): Code => [0x42, ...signed(value)],
-  load: (address: Code, offset = 0): Code => [...address, 0x29, ...at(offset)],
-  store: (address: Code, value: Code, offset = 0): Code => [
-    ...address,
-    ...value,
-    0x37,
-    ...at(offset),
-  ],
-  add: (left: Code, right: Code): Code => [...left, ...right, 0x7c],
-  xor: (left: Code, right: Code): Code => [...left, ...right, 0x85],
-  rotateLeft: (value: Code, bits: number): Code => [...value, 0x42, ...signed(bits), 0x89],
 } as const;
 
 /** Vectors of sixteen bytes. */

@@ -23,13 +23,10 @@ export async function openAuditPolicy(
   const { config } = locate(options);
   const { directory } = config.keys;
   const ring = await readKeysIfThere(directory);
-  const keys = ring ?? { pepper: { id: "dry-run", key: randomBytes(32) }, fingerprintKey: noKey };
+  const keys = ring ?? { pepper: { id: "dry-run", key: randomBytes(32) } };
   const note = `note: no keys in ${directory}: tokens and hashes are made with a key of this run only\n`;
   return {
     policy: auditPolicy({ config, keys, randomBytes }),
     note: ring === undefined ? note : undefined,
   };
 }
-
-/** Fingerprints of a dry run are compared with nothing. */
-const noKey = new Uint8Array(32);

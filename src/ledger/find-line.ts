@@ -4,9 +4,11 @@
  */
 import { join } from "node:path";
 
+import { contentDigest } from "../audit/content-digest.ts";
 import { lineBytesMax, lineSearchBytes } from "../limits.ts";
 import type { Files } from "./files.ts";
 import { FormatError } from "./format-error.ts";
+import type { EarlierRecord, EarlierRecords } from "./group-builder.ts";
 import { LedgerError } from "./ledger-error.ts";
 import { scanLine, type ScannedLine } from "./line.ts";
 import { parseSegmentName, segmentName } from "./segment-name.ts";
@@ -224,26 +226,28 @@ export async function readFirstLine(files: Files, path: string): Promise<Scanned
 }
 
 /**
- * MACs of durable records as hexadecimal, by index.
+ * What new records with the ids of these are compared with, by index.
  *
  * @throws LedgerError `unavailable` where one cannot be read.
  */
-export async function readMacs(
+export async function readEarlier(
   directory: string,
   indexes: readonly number[],
   files: Files,
-): Promise<ReadonlyMap<number, string>> {
+): Promise<EarlierRecords> {
   const finder = new LineFinder(directory, files);
-  const macs = new Map<number, string>();
+  const records = new Map<number, EarlierRecord>();
   for (const index of new Set(indexes.toSorted((left, right) => left - right))) {
     const found = await finder.find(index);
-    if (found === undefined) {
+    const line = found === undefined ? undefined : scanLine(found.line, 0, found.line.length);
+    if (line === undefined || line.bodyStart < 0) {
       throw new LedgerError(
         "unavailable",
-        `record ${index}, which a new one contradicts, cannot be read: run "spanseal verify"`,
+        `record ${index}, whose id came again, cannot be read: run "spanseal verify"`,
       );
     }
-    macs.set(index, scanLine(found.line, 0, found.line.length).mac);
+    const content = contentDigest(line.bytes.subarray(line.bodyStart, line.bodyEnd));
+    records.set(index, { mac: line.mac, content });
   }
-  return macs;
+  return records;
 }

@@ -3,6 +3,7 @@
  * its index, sequence, MAC, entry and line, and, once the group is durable, memory follows. Nothing
  * here is lasting before `apply`; `abandon` leaves no trace.
  */
+import { contentDigest } from "../audit/content-digest.ts";
 import { digestBytes } from "../audit/prepared-batch.ts";
 import { keyName } from "./chain.ts";
 import { keyOf, type Chain } from "./chains.ts";
@@ -72,43 +73,61 @@ export class GroupBuilder {
     );
   }
 
-  /**
-   * Decides which records are new. Answers the indexes of the durable records that new ones
-   * contradict: `stamp` names those by their MACs.
-   */
-  decide(items: readonly Item[]): number[] {
+  /** Indexes of the durable records that have the id of a record of these, as far as they count. */
+  alike(items: readonly Item[]): number[] {
+    const { window } = this.#memory;
+    const indexes: number[] = [];
+    for (const item of items) {
+      if (item.type === "control") continue;
+      for (let position = 0; position < item.batch.count; position++) {
+        const newest = window.newest(item.idWords, position * idWords);
+        for (const slot of versions(window, newest)) indexes.push(window.indexOf(slot));
+      }
+    }
+    return indexes;
+  }
+
+  /** Decides which records are new. `earlier`: what was asked for by `alike`. */
+  decide(items: readonly Item[], earlier: EarlierRecords): void {
     const count = items.reduce((sum, item) => sum + itemCount(item), 0);
     if (count > this.#pending.capacity) this.#pending = this.#pending.another(2 * count);
     else this.#pending.clear();
-    const contradicted: number[] = [];
-    for (const item of items) if (item.type === "batch") this.#decideOutcomes(item, contradicted);
-    return contradicted;
-  }
-
-  #decideOutcomes(item: BatchItem, contradicted: number[]): void {
-    const { window } = this.#memory;
-    const pending = this.#pending;
-    const { idWords: ids, fingerprintWords: fingerprints, outcomes } = item;
-    for (let position = 0; position < item.batch.count; position++) {
-      const at = position * idWords;
-      const earlier = window.find(ids, fingerprints, at);
-      const beside = earlier >= 0 ? -1 : pending.find(ids, fingerprints, at);
-      if (earlier >= 0 || beside >= 0) {
-        outcomes[position] = repeat;
-        continue;
+    const known = { contents: new GroupContents(items), earlier };
+    for (const item of items) {
+      if (item.type === "control") continue;
+      for (let position = 0; position < item.batch.count; position++) {
+        const at = position * idWords;
+        const place = item.place + position;
+        const outcome = this.#decideOne(item.idWords, at, place, known);
+        item.outcomes[position] = outcome;
+        if (outcome !== repeat) this.#pending.add(item.idWords, at, place);
       }
-      pending.add(ids, fingerprints, at, pending.end);
-      // The newest record of that id is the one that is contradicted.
-      if (beside < -1) outcomes[position] = conflictWith(-2 - beside, true);
-      else if (earlier < -1) {
-        outcomes[position] = conflictWith(-2 - earlier, false);
-        contradicted.push(window.indexOf(-2 - earlier));
-      } else outcomes[position] = fresh;
     }
   }
 
-  /** Writes the group's records; `writer` then holds their bytes. `macs` are by index. */
-  stamp(items: readonly Item[], time: bigint, macs: ReadonlyMap<number, string>): Group {
+  // oxlint-disable-next-line max-params -- a place in the ids and one in the group
+  #decideOne(ids: Uint32Array, at: number, place: number, known: Known): number {
+    const { window } = this.#memory;
+    const pending = this.#pending;
+    const durable = window.newest(ids, at);
+    const beside = pending.newest(ids, at);
+    if (durable === -1 && beside === -1) return fresh;
+    const { contents, earlier } = known;
+    const content = contents.of(place);
+    for (const slot of versions(pending, beside)) {
+      if (contents.of(pending.indexOf(slot)) === content) return repeat;
+    }
+    for (const slot of versions(window, durable)) {
+      if (earlier.get(window.indexOf(slot))!.content === content) return repeat;
+    }
+    // The newest record of that id is the one that is contradicted.
+    return beside === -1
+      ? conflictWith(durable, false)
+      : conflictWith(pending.indexOf(beside), true);
+  }
+
+  /** Writes the group's records; `writer` then holds their bytes. */
+  stamp(items: readonly Item[], time: bigint, records: EarlierRecords): Group {
     const group: Group = { items, first: this.#memory.tree.size, time };
     const { epoch } = this.#memory.counters;
     const epochKey = this.#epochKey(epoch);
@@ -119,7 +138,7 @@ export class GroupBuilder {
     const frame = { group: group.first, time, keyName: keyName(epoch, epochKey), writer };
     this.writer.begin(frame, count, bytes);
     // Actions and control records count alike in the log, but only actions are in the window.
-    const earlier: EarlierMacs = { durable: macs, recordOf: [] };
+    const earlier: Earlier = { records, recordOf: [] };
     for (const item of items) {
       if (item.type === "control") this.#stampControl(item, epochKey);
       else this.#stampBatch(item, epochKey, earlier);
@@ -142,7 +161,7 @@ export class GroupBuilder {
     this.writer.add(chain, pen, { source: item.source!, position: 0, conflictOf: undefined });
   }
 
-  #stampBatch(item: BatchItem, epochKey: Uint8Array, earlier: EarlierMacs): void {
+  #stampBatch(item: BatchItem, epochKey: Uint8Array, earlier: Earlier): void {
     const { writer } = this;
     const { chains, counters, tree } = this.#memory;
     const { batch, outcomes, source } = item;
@@ -150,13 +169,13 @@ export class GroupBuilder {
     item.conflicts = 0;
     for (let position = 0; position < batch.count; position++) {
       const outcome = outcomes[position]!;
+      earlier.recordOf.push(writer.count);
       if (outcome === repeat) continue;
       const chain = this.#chainOf(item, batch.chainOf[position]!);
       chains.draft(chain);
       const pen = chains.penOf(chain, counters.epoch, epochKey);
       const conflictOf = outcome === fresh ? undefined : this.#contradicted(outcome, earlier);
       if (conflictOf !== undefined) item.conflicts++;
-      earlier.recordOf.push(writer.count);
       writer.add(chain, pen, { source, position, conflictOf });
     }
     item.end = tree.size + writer.count;
@@ -166,9 +185,9 @@ export class GroupBuilder {
     return (item.chains[place] ??= this.#memory.chains.open(item.batch.chains[place]!));
   }
 
-  #contradicted(outcome: number, earlier: EarlierMacs): string {
+  #contradicted(outcome: number, earlier: Earlier): string {
     const place = Math.floor(outcome / 2);
-    if (outcome % 2 === 0) return earlier.durable.get(this.#memory.window.indexOf(place))!;
+    if (outcome % 2 === 0) return earlier.records.get(this.#memory.window.indexOf(place))!.mac;
     const at = earlier.recordOf[place]! * digestBytes;
     return this.writer.macs.toString("hex", at, at + digestBytes);
   }
@@ -194,10 +213,10 @@ export class GroupBuilder {
         record++;
         continue;
       }
-      const { outcomes, idWords: ids, fingerprintWords: fingerprints } = item;
+      const { outcomes, idWords: ids } = item;
       for (let position = 0; position < outcomes.length; position++) {
         if (outcomes[position] === repeat) continue;
-        window.add(ids, fingerprints, position * idWords, group.first + record);
+        window.add(ids, position * idWords, group.first + record);
         record++;
       }
       countActions(counters, item.end - item.first);
@@ -210,10 +229,68 @@ export class GroupBuilder {
   }
 }
 
-/** MACs of records that new ones may contradict. */
-interface EarlierMacs {
-  /** By index. */
-  readonly durable: ReadonlyMap<number, string>;
-  /** Per new action of the group: its place among the group's records. */
+/** What is told of durable records with the ids of new ones, by index. */
+export type EarlierRecords = ReadonlyMap<number, EarlierRecord>;
+
+export interface EarlierRecord {
+  /** In hexadecimal. */
+  readonly mac: string;
+  /** See `contentDigest`. */
+  readonly content: string;
+}
+
+interface Known {
+  readonly contents: GroupContents;
+  readonly earlier: EarlierRecords;
+}
+
+/** Records that new ones may contradict. */
+interface Earlier {
+  readonly records: EarlierRecords;
+  /** By place in the group: the record's number among those that are written. */
   readonly recordOf: number[];
+}
+
+/** Versions of one id that are told apart; a further one always counts as another conflict. */
+const versionsMax = 8;
+
+/** The slots of the newest entries with one id, from `newest` on. */
+function versions(window: DedupeWindow, newest: number): readonly number[] {
+  if (newest === -1) return NONE;
+  const slots: number[] = [];
+  for (let slot = newest; slot !== -1 && slots.length < versionsMax; slot = window.older(slot)) {
+    slots.push(slot);
+  }
+  return slots;
+}
+
+const NONE: readonly number[] = [];
+
+/** Content digests of a group's own records by their places, made where they are asked for. */
+class GroupContents {
+  readonly #items: readonly BatchItem[];
+  readonly #known = new Map<number, string>();
+
+  constructor(items: readonly Item[]) {
+    this.#items = items.filter((item) => item.type === "batch");
+    let place = 0;
+    for (const item of this.#items) {
+      item.place = place;
+      place += item.batch.count;
+    }
+  }
+
+  of(place: number): string {
+    let content = this.#known.get(place);
+    if (content === undefined) this.#known.set(place, (content = this.#digest(place)));
+    return content;
+  }
+
+  #digest(place: number): string {
+    const item = this.#items.findLast((one) => one.place <= place && one.batch.count > 0)!;
+    const { bodies, bodyEnds } = item.batch;
+    const position = place - item.place;
+    const start = position === 0 ? 0 : bodyEnds[position - 1]!;
+    return contentDigest(bodies.subarray(start, bodyEnds[position]));
+  }
 }

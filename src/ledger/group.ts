@@ -29,8 +29,9 @@ export interface BatchItem extends Waiting<AppendResult> {
   readonly batch: PreparedBatch;
   readonly source: RecordSource;
   readonly idWords: Uint32Array;
-  readonly fingerprintWords: Uint32Array;
   readonly chains: Chain[];
+  /** The place of its first record among all action records of its group, repeats included. */
+  place: number;
   /** Per record: `repeat`, `fresh`, or which earlier record it contradicts. */
   readonly outcomes: Int32Array;
   first: number;
@@ -57,7 +58,7 @@ export type Item = BatchItem | ControlItem;
 export const repeat = -1;
 export const fresh = -2;
 
-/** An earlier record of the window, by its slot, or of the same group, by its order there. */
+/** An earlier record of the window, by its slot, or of the same group, by its place there. */
 export function conflictWith(place: number, isSameGroup: boolean): number {
   return place * 2 + (isSameGroup ? 1 : 0);
 }
@@ -83,8 +84,8 @@ export function batchItem(batch: PreparedBatch, waiting: Waiting<AppendResult>):
       bodyEnds: batch.bodyEnds,
     },
     idWords: wordsOf(batch.ids, batch.count),
-    fingerprintWords: wordsOf(batch.fingerprints, batch.count),
     chains: [],
+    place: 0,
     outcomes: new Int32Array(batch.count),
     first: 0,
     end: 0,
@@ -129,7 +130,7 @@ function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** Ids and fingerprints have 16 bytes each; as words they are compared four times, not sixteen. */
+/** Ids have 16 bytes each; as words they are compared four times, not sixteen. */
 function wordsOf(bytes: Uint8Array, count: number): Uint32Array {
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : Uint8Array.from(bytes);
   return new Uint32Array(aligned.buffer, aligned.byteOffset, (count * recordIdBytes) / 4);

@@ -3,14 +3,13 @@
  * keys are numbered from 1; the newest is in use, older ones are kept to verify what they made.
  * Key material appears in no message of this file.
  */
-import { hkdfSync, type KeyObject, sign } from "node:crypto";
+import { type KeyObject, sign } from "node:crypto";
 import { join } from "node:path";
 
 import { fromHex, toHex } from "../bytes/hex.ts";
 import { decodeUtf8, encodeUtf8 } from "../bytes/utf8.ts";
 import { keyEpochsMax } from "../limits.ts";
 import { keyCheckValue } from "./chain.ts";
-import { lengthPrefixed } from "./digest.ts";
 import { isCode, temporaryPrefix, type Files } from "./files.ts";
 import {
   ed25519PrivateKey,
@@ -60,8 +59,6 @@ export interface KeyRing {
   /** Newest last. */
   readonly logKeys: readonly LogKey[];
   readonly pepper: Pepper;
-  /** HKDF of the pepper: judges whether two bodies say the same. */
-  readonly fingerprintKey: Uint8Array;
   /** True where this call created the keys. */
   readonly created: boolean;
 }
@@ -155,15 +152,8 @@ async function readKeys(directory: string, folder: KeyFolder, created: boolean):
     chainKey: (epoch) => chainKeys[epoch - 1],
     logKeys: logSeeds.map((seed, at) => logKey(at + 1, ed25519PrivateKey(seed))),
     pepper: { id: keyCheckValue(pepper), key: pepper },
-    fingerprintKey: deriveKey(pepper, "spanseal fingerprint v1"),
     created,
   };
-}
-
-/** A key for one purpose from another. */
-function deriveKey(key: Uint8Array, purpose: string): Uint8Array {
-  const info = lengthPrefixed(purpose);
-  return new Uint8Array(hkdfSync("sha256", key, new Uint8Array(), info, keyBytes));
 }
 
 function logKey(number: number, key: KeyObject): LogKey {

@@ -23,7 +23,7 @@ import { lockDirectory } from "./lock.ts";
 import type { LedgerMemory } from "./memory.ts";
 import type { NoteVerifier } from "./note.ts";
 import { writeOpening, type OpenedExpectations } from "./opening.ts";
-import { readMacs } from "./find-line.ts";
+import { readEarlier } from "./find-line.ts";
 import { recoverLedger, type KnownSize, type RecoveredLedger } from "./recovery.ts";
 import { chainRotation, logRotation } from "./rotate.ts";
 import { SegmentWriter } from "./segment.ts";
@@ -211,7 +211,7 @@ class FileLedger implements Ledger {
       clock: this.#clock,
       follower: this.#options.follower,
       controls: this.#controls,
-      macsOf: (indexes) => readMacs(this.directory, indexes, this.#options.files),
+      recordsAt: (indexes) => readEarlier(this.directory, indexes, this.#options.files),
       retryMsMin: this.#bounds.storageRetryMsMin,
       onCommit: (commit) => this.#committed(commit),
       onStateChange: (state, reason) => this.#options.onStateChange?.(state, reason),

@@ -2,8 +2,7 @@
  * Reads the log's tail back into memory, record by record: place in the log and in its chain, MAC,
  * body digest. What passes changes memory by the steps of a commit.
  */
-import { fingerprint } from "../audit/fingerprint.ts";
-import { fingerprintBytes, recordIdBytes } from "../audit/prepared-batch.ts";
+import { recordIdBytes } from "../audit/prepared-batch.ts";
 import { holdsHex, readHex } from "../bytes/hex.ts";
 import { deriveChainKey, epochOf, keyName, recordMac } from "./chain.ts";
 import type { Chain } from "./chains.ts";
@@ -48,8 +47,6 @@ export class Replay {
   /** Of the line that is being taken, as bytes and as the words that the window compares. */
   readonly #idWords = new Uint32Array(recordIdBytes / 4);
   readonly #id = new Uint8Array(this.#idWords.buffer);
-  readonly #fingerprintWords = new Uint32Array(fingerprintBytes / 4);
-  readonly #fingerprint = new Uint8Array(this.#fingerprintWords.buffer);
 
   constructor(memory: LedgerMemory, keys: KeyRing, rootsWanted: readonly number[]) {
     this.#memory = memory;
@@ -174,8 +171,7 @@ export class Replay {
     counters.tip = line.mac;
     if (line.isAction) {
       readHex(line.bytes, line.idAt, this.#id, 0, recordIdBytes);
-      this.#fingerprint.set(fingerprint(this.#keys.fingerprintKey, body));
-      window.add(this.#idWords, this.#fingerprintWords, 0, line.index);
+      window.add(this.#idWords, 0, line.index);
       countActions(counters, 1);
     } else if (isControlKind(line.kind)) countControl(counters, line.kind, body);
   }

@@ -22,7 +22,7 @@ import { CommitQueue } from "./commit-queue.ts";
 import type { CommitFollower } from "./follower.ts";
 import { batchItem, resultOf, stagedEntries } from "./group.ts";
 import type { AppendResult, ControlItem, Group, Item } from "./group.ts";
-import type { GroupBuilder } from "./group-builder.ts";
+import type { EarlierRecords, GroupBuilder } from "./group-builder.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
 import type { LedgerMemory } from "./memory.ts";
 import { sizeRefusal, stateRefusal, type SequencerState } from "./refusal.ts";
@@ -38,8 +38,8 @@ export interface SequencerParts {
   readonly clock: LedgerClock;
   readonly follower: CommitFollower | undefined;
   readonly controls: ControlSource;
-  /** MACs of durable records as hexadecimal, by index. */
-  macsOf(indexes: readonly number[]): Promise<ReadonlyMap<number, string>>;
+  /** What new records of the same ids are compared with. */
+  recordsAt(indexes: readonly number[]): Promise<EarlierRecords>;
   onCommit(commit: CommitReport): void;
   onStateChange(state: SequencerState, reason: string | undefined): void;
   readonly retryMsMin?: number;
@@ -51,7 +51,7 @@ export interface CommitReport {
   readonly milliseconds: number;
 }
 
-const noMacs: ReadonlyMap<number, string> = new Map();
+const none: EarlierRecords = new Map();
 
 export class Sequencer {
   readonly #parts: SequencerParts;
@@ -220,9 +220,10 @@ export class Sequencer {
   async #build(items: readonly Item[], time: bigint): Promise<Group | undefined> {
     const { builder } = this.#parts;
     try {
-      const contradicted = builder.decide(items);
-      const macs = contradicted.length > 0 ? await this.#parts.macsOf(contradicted) : noMacs;
-      return builder.stamp(items, time, macs);
+      const alike = builder.alike(items);
+      const earlier = alike.length > 0 ? await this.#parts.recordsAt(alike) : none;
+      builder.decide(items, earlier);
+      return builder.stamp(items, time, earlier);
     } catch (error) {
       builder.abandon();
       const cause = error instanceof Error ? error : new Error(String(error));

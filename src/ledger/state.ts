@@ -17,7 +17,7 @@ import { LedgerError } from "./ledger-error.ts";
 import type { PackedChains } from "./chains.ts";
 import type { LogCounters } from "./memory.ts";
 
-const format = "spanseal.state/v3";
+const format = "spanseal.state/v4";
 /** No sender can have a chain of this name, so no chain key is this key. */
 const stateChain: ChainName = { namespace: "spanseal", tenant: "state" };
 

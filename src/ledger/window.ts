@@ -1,7 +1,7 @@
 /**
- * The newest record ids with their fingerprints and indexes, packed: what a repeat is recognised by.
- * The window is a function of the log: the last `capacity` action records in log order, whatever
- * restarts lie between. It takes memory as it fills.
+ * The newest record ids with their indexes, packed: what a repeat is recognised by. The window is a
+ * function of the log: the last `capacity` action records in log order, whatever restarts lie
+ * between. It takes memory as it fills.
  *
  * Ids come from senders and are not keyed, so buckets are chosen by a hash with a secret of this
  * process. A bucket names its newest entry, each entry an older one of its bucket. Nothing is
@@ -10,19 +10,14 @@
  */
 import { recordIdBytes } from "../audit/prepared-batch.ts";
 
-/** Of a fingerprint, which is keyed: nobody can make two bodies meet in so much. */
-const fingerprintBytesKept = 8;
-/** One entry as `copy` gives it: id, fingerprint, index as unsigned 64-bit big-endian. */
-export const entryBytes: number = recordIdBytes + fingerprintBytesKept + 8;
+/** One entry as `copy` gives it: id, index as unsigned 64-bit big-endian. */
+export const entryBytes: number = recordIdBytes + 8;
 
-/** An entry in memory: four words id, two words fingerprint, low word of its index, older slot. */
-const entryWordsBits = 3;
-const fingerprintAt = 4;
-const indexAt = 6;
-const olderAt = 7;
+/** An entry in memory: four words id, low word of its index, older slot. */
+const entryWords = 6;
+const indexAt = 4;
+const olderAt = 5;
 const chunkEntriesMax = 16_384;
-/** Versions of one id that are told apart; a further one always counts as another conflict. */
-const versionsMax = 64;
 
 export class DedupeWindow {
   readonly capacity: number;
@@ -58,18 +53,25 @@ export class DedupeWindow {
     return this.#count;
   }
 
-  /**
-   * Looks up the id at word `offset` of `ids`. Answers the slot of an entry with the same
-   * fingerprint (a repeat), else `-2 - slot` of the newest entry with that id (a conflict), else -1.
-   */
-  find(ids: Uint32Array, fingerprints: Uint32Array, offset: number): number {
-    let version = -1;
-    let versions = 0;
-    let age = -1;
-    let slot = this.#newest[this.#bucket(ids, offset)]!;
-    for (;;) {
+  /** The slot of the newest entry with the id at word `offset` of `ids`, or -1. */
+  newest(ids: Uint32Array, offset: number): number {
+    return this.#alike(this.#newest[this.#bucket(ids, offset)]!, -1, ids, offset);
+  }
+
+  /** The slot of the next older entry with the id of the one in `slot`, or -1. */
+  older(slot: number): number {
+    const words = this.#chunkOf(slot);
+    const at = this.#placeOf(slot);
+    return this.#alike(words[at + olderAt]!, this.#ageOf(slot), words, at);
+  }
+
+  /** Follows the links of a bucket from an entry that is expected to be older than `newerAge`. */
+  // oxlint-disable-next-line max-params -- a place in the window and one in the ids
+  #alike(first: number, newerAge: number, ids: Uint32Array, offset: number): number {
+    let slot = first;
+    for (let age = newerAge; ;) {
       const olderAge = this.#ageOf(slot);
-      if (olderAge <= age || olderAge >= this.#count || versions === versionsMax) return version;
+      if (olderAge <= age || olderAge >= this.#count) return -1;
       age = olderAge;
       const words = this.#chunkOf(slot);
       const at = this.#placeOf(slot);
@@ -79,12 +81,7 @@ export class DedupeWindow {
         words[at + 2] === ids[offset + 2] &&
         words[at + 3] === ids[offset + 3]
       ) {
-        const isSame =
-          words[at + fingerprintAt] === fingerprints[offset] &&
-          words[at + fingerprintAt + 1] === fingerprints[offset + 1];
-        if (isSame) return slot;
-        if (versions === 0) version = -2 - slot;
-        versions++;
+        return slot;
       }
       slot = words[at + olderAt]!;
     }
@@ -96,14 +93,12 @@ export class DedupeWindow {
     return this.#lastIndex - ((this.#lastIndex - low) >>> 0);
   }
 
-  /** Adds the record `index` whose id and fingerprint stand at word `offset`. */
-  add(ids: Uint32Array, fingerprints: Uint32Array, offset: number, index: number): void {
+  /** Adds the record `index` whose id stands at word `offset`. */
+  add(ids: Uint32Array, offset: number, index: number): void {
     const slot = this.end % this.capacity;
     const words = this.#chunkOf(slot);
     const at = this.#placeOf(slot);
-    for (let word = 0; word < fingerprintAt; word++) words[at + word] = ids[offset + word]!;
-    words[at + fingerprintAt] = fingerprints[offset]!;
-    words[at + fingerprintAt + 1] = fingerprints[offset + 1]!;
+    for (let word = 0; word < indexAt; word++) words[at + word] = ids[offset + word]!;
     words[at + indexAt] = index;
     const bucket = this.#bucket(ids, offset);
     words[at + olderAt] = this.#newest[bucket]!;
@@ -119,10 +114,9 @@ export class DedupeWindow {
     const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
     const aligned = Uint8Array.from(entries);
     const words = new Uint32Array(aligned.buffer);
-    const fingerprints = words.subarray(fingerprintAt);
     for (let start = 0; start < entries.length; start += entryBytes) {
-      const index = view.getUint32(start + 24) * 2 ** 32 + view.getUint32(start + 28);
-      this.add(words, fingerprints, start / 4, index);
+      const index = view.getUint32(start + 16) * 2 ** 32 + view.getUint32(start + 20);
+      this.add(words, start / 4, index);
     }
   }
 
@@ -157,12 +151,12 @@ export class DedupeWindow {
 
   #chunkOf(slot: number): Uint32Array {
     return (this.#chunks[slot >>> this.#chunkBits] ??= new Uint32Array(
-      (this.#chunkMask + 1) << entryWordsBits,
+      (this.#chunkMask + 1) * entryWords,
     ));
   }
 
   #placeOf(slot: number): number {
-    return (slot & this.#chunkMask) << entryWordsBits;
+    return (slot & this.#chunkMask) * entryWords;
   }
 
   #bucket(words: Uint32Array, at: number): number {

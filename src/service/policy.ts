@@ -16,7 +16,7 @@ export interface PolicyParts {
   readonly config: Pick<Config, "audit" | "redaction" | "phi"> & {
     readonly exporters: Pick<Config["exporters"], "stamp">;
   };
-  readonly keys: Pick<KeyRing, "pepper" | "fingerprintKey">;
+  readonly keys: Pick<KeyRing, "pepper">;
 }
 
 export interface PolicyOptions extends PolicyParts {
@@ -26,14 +26,11 @@ export interface PolicyOptions extends PolicyParts {
 /** Of a configuration and its keys, what the policy is made of and nothing else. */
 export function policyParts(
   { audit, redaction, phi, exporters }: Config,
-  { pepper, fingerprintKey }: KeyRing,
+  { pepper }: KeyRing,
 ): PolicyParts {
   return {
     config: { audit, redaction, phi, exporters: { stamp: exporters.stamp } },
-    keys: {
-      pepper: { id: pepper.id, key: new Uint8Array(pepper.key) },
-      fingerprintKey: new Uint8Array(fingerprintKey),
-    },
+    keys: { pepper: { id: pepper.id, key: new Uint8Array(pepper.key) } },
   };
 }
 
@@ -53,7 +50,6 @@ export function auditPolicy({ config, keys, randomBytes }: PolicyOptions): Audit
       identityKeys: audit.namespace.from,
     }),
     stamp: exporters.stamp,
-    fingerprintKey: keys.fingerprintKey,
     randomBytes,
   };
 }

@@ -21,7 +21,6 @@ export function policy(change: Partial<AuditPolicy> = {}): AuditPolicy {
     dataAccess: "all",
     redaction: noRedaction,
     stamp: false,
-    fingerprintKey: new Uint8Array(32).fill(7),
     randomBytes: (count) => new Uint8Array(count).fill(++drawn),
     ...change,
   };

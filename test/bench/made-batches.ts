@@ -47,7 +47,6 @@ export function madeBatches(bodyBytes: number, tenantsWanted: number): () => Pre
       count: recordsPerBatch,
       ids: randomBytes(recordsPerBatch * 16),
       digests,
-      fingerprints: randomBytes(recordsPerBatch * 16),
       bodies,
       bodyEnds,
       chains,

@@ -62,7 +62,6 @@ export function prepareWith(rules: AuditPolicy["redaction"]): (body: Uint8Array)
     dataAccess: "all",
     redaction: rules,
     stamp: true,
-    fingerprintKey: Buffer.alloc(32, 9),
     randomBytes: pooledRandomBytes(),
   };
   return (bytes) => {

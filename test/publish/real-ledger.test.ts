@@ -83,7 +83,6 @@ function batch(count: number): PreparedBatch {
     count,
     ids: randomBytes(16 * count),
     digests: Buffer.concat(bodies.map(bodyDigest)),
-    fingerprints: randomBytes(16 * count),
     bodies: Buffer.concat(bodies),
     bodyEnds: Uint32Array.from(bodies, (body) => (end += body.length)),
     chains: [{ namespace: "default", tenant: "default" }],

@@ -17,7 +17,6 @@ import { logRequest, metricRequest, oneCall, traceRequest } from "../system/tele
 
 const keys = {
   pepper: { id: "1", key: Buffer.alloc(32, 3) },
-  fingerprintKey: Buffer.alloc(32, 7),
 } as unknown as KeyRing;
 
 const phi = `phi:

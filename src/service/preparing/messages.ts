@@ -61,12 +61,11 @@ export function answerOfBatch(batch: PreparedBatch): { answer: Answer; transfer:
     ...batch,
     ids: ownBytes(batch.ids),
     digests: ownBytes(batch.digests),
-    fingerprints: ownBytes(batch.fingerprints),
     bodies: ownBytes(batch.bodies),
     forward: ownBytes(batch.forward),
   };
-  const { ids, digests, fingerprints, bodies, bodyEnds, chainOf, forward } = own;
-  const arrays = [ids, digests, fingerprints, bodies, bodyEnds, chainOf, forward];
+  const { ids, digests, bodies, bodyEnds, chainOf, forward } = own;
+  const arrays = [ids, digests, bodies, bodyEnds, chainOf, forward];
   const transfer = new Set(arrays.map(({ buffer }) => buffer as ArrayBuffer));
   return { answer: { batch: own }, transfer: [...transfer] };
 }

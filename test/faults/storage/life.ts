@@ -205,11 +205,11 @@ exporters:
     return current;
   }
 
-  async send(core: Core, ...records: Parameters<typeof batch>[1]): Promise<void> {
+  async send(core: Core, ...records: Parameters<typeof batch>[0]): Promise<void> {
     const names = records.map(({ name }) => name);
     for (const name of names) this.sent.add(name);
     const forward = Buffer.from(traceRequest(names));
-    await core.ledger.append({ ...batch(core.keys, records), forward });
+    await core.ledger.append({ ...batch(records), forward });
     this.acknowledged.push(...names);
   }
 

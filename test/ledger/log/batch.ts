@@ -1,10 +1,8 @@
 /** Requests to append, as `prepare` would make them. */
 import { createHash, randomBytes } from "node:crypto";
 
-import { fingerprint } from "../../../src/audit/fingerprint.ts";
 import type { ChainName, PreparedBatch } from "../../../src/audit/prepared-batch.ts";
 import { bodyDigest } from "../../../src/ledger/chain.ts";
-import type { KeyRing } from "../../../src/ledger/keys.ts";
 
 export const random = (count: number): Uint8Array => new Uint8Array(randomBytes(count));
 
@@ -15,7 +13,7 @@ export interface TestRecord {
 }
 
 /** A batch as `prepare` makes it; records of one name have one id. */
-export function batch(keys: KeyRing, records: readonly TestRecord[]): PreparedBatch {
+export function batch(records: readonly TestRecord[]): PreparedBatch {
   const chains: ChainName[] = [];
   const bodies: Uint8Array[] = [];
   const chainOf = records.map(({ tenant = "north" }) => {
@@ -38,7 +36,6 @@ export function batch(keys: KeyRing, records: readonly TestRecord[]): PreparedBa
     count: records.length,
     ids: Buffer.concat(records.map(({ name }) => idOf(name))),
     digests: Buffer.concat(bodies.map((body) => bodyDigest(body))),
-    fingerprints: Buffer.concat(bodies.map((body) => fingerprint(keys.fingerprintKey, body))),
     bodies: Buffer.concat(bodies),
     bodyEnds: Uint32Array.from(bodies.map((body) => (end += body.length))),
     chains,

@@ -3,8 +3,9 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
+import { contentDigest } from "../../../src/audit/content-digest.ts";
 import { nodeFiles } from "../../../src/ledger/files.ts";
-import { LineFinder, readMacs } from "../../../src/ledger/find-line.ts";
+import { LineFinder, readEarlier } from "../../../src/ledger/find-line.ts";
 import { toHex } from "../../../src/bytes/hex.ts";
 import { batch, open, recordsOnDisk, temporaryPlace, type TestPlace } from "./support.ts";
 
@@ -13,7 +14,7 @@ async function filled(lengths: readonly number[]): Promise<TestPlace> {
   const place = await temporaryPlace();
   const ledger = await open(place, { bounds: { segmentBytesMax: 400_000 } });
   for (const [at, length] of lengths.entries()) {
-    await ledger.append(batch(place.keys, [{ name: `${at}`, text: "x".repeat(length) }]));
+    await ledger.append(batch([{ name: `${at}`, text: "x".repeat(length) }]));
   }
   await ledger.close();
   return place;
@@ -66,14 +67,18 @@ test("a record is found by few reads, and neighbours by none", async () => {
   expect(reads).toEqual([]);
 });
 
-test("MACs by index; a line that is not in its place is not taken for another", async () => {
+test("records by index; a line that is not in its place is not taken for another", async () => {
   const { directory } = await filled([1, 2, 3, 4, 5]);
   const records = await recordsOnDisk(directory);
-  const macs = await readMacs(directory, [4, 2, 4], nodeFiles);
-  expect([...macs]).toEqual([2, 4].map((index) => [index, toHex(records[index]!.mac)]));
+  const earlier = await readEarlier(directory, [4, 2, 4], nodeFiles);
+  const told = (index: number): object => ({
+    mac: toHex(records[index]!.mac),
+    content: contentDigest(records[index]!.body!),
+  });
+  expect([...earlier]).toEqual([2, 4].map((index) => [index, told(index)]));
   const path = join(directory, "segments", records[0]!.segment);
   const lines = (await readFile(path, "utf8")).split("\n");
   await writeFile(path, lines.toSpliced(2, 1).join("\n"));
-  const rejected = readMacs(directory, [4], nodeFiles);
+  const rejected = readEarlier(directory, [4], nodeFiles);
   await expect(rejected).rejects.toMatchObject({ code: "unavailable", message: /record 4/ });
 });

@@ -9,7 +9,7 @@ test("appends, closes in order, and goes on after a restart", async () => {
   const place = await temporaryPlace();
   const first = await open(place);
   expect(first.status()).toMatchObject({ state: "open", size: 1, boot: 1 });
-  const result = await first.append(batch(place.keys, [{ name: "a" }, { name: "b" }]));
+  const result = await first.append(batch([{ name: "a" }, { name: "b" }]));
   expect(result).toEqual({ first: 1, end: 3, appended: 2, repeated: 0, conflicts: 0 });
   await first.close();
   const report = await checkLog(place.directory, place.keys);
@@ -17,7 +17,7 @@ test("appends, closes in order, and goes on after a restart", async () => {
 
   const second = await open(place);
   expect(second.status()).toMatchObject({ boot: 2, start: { isClean: true, isFirst: false } });
-  await second.append(batch(place.keys, [{ name: "c", tenant: "south" }]));
+  await second.append(batch([{ name: "c", tenant: "south" }]));
   await second.close();
   await checkLog(place.directory, place.keys);
   expect(await kindsOnDisk(place.directory)).toEqual([
@@ -38,7 +38,7 @@ test("appends, closes in order, and goes on after a restart", async () => {
 test("makes private files", async () => {
   const place = await temporaryPlace();
   const ledger = await open(place);
-  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  await ledger.append(batch([{ name: "a" }]));
   await ledger.checkpoint();
   const modeOf = async (name: string): Promise<string> =>
     ((await stat(join(place.directory, name))).mode & 0o777).toString(8);

@@ -27,7 +27,7 @@ async function send(sender: number): Promise<never> {
       tenant: `tenant-${sender}`,
       text: "x".repeat(400),
     }));
-    await ledger.append(batch(keys, records));
+    await ledger.append(batch(records));
     process.stdout.write(`${names.join(" ")}\n`);
   }
 }

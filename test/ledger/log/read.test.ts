@@ -17,7 +17,7 @@ async function filled(): Promise<TestPlace> {
   const place = await temporaryPlace();
   const ledger = await open(place, { bounds: { segmentBytesMax: 4000 } });
   for (let at = 0; at < 30; at++) {
-    await ledger.append(batch(place.keys, [{ name: `${at}`, text: `"id":"${at}"` }]));
+    await ledger.append(batch([{ name: `${at}`, text: `"id":"${at}"` }]));
   }
   await ledger.close();
   return place;
@@ -75,7 +75,7 @@ test("a range of time or indexes is read without what lies around it", async () 
   for (let group = 0; group < 40; group++) {
     nanoseconds += 1_000_000_000n;
     const names = Array.from({ length: 200 }, (_, at) => ({ name: `${group}.${at}`, text }));
-    await ledger.append(batch(place.keys, names));
+    await ledger.append(batch(names));
   }
   await ledger.close();
   const all = await recordsOnDisk(place.directory);

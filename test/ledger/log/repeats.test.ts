@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
@@ -11,8 +11,8 @@ test("a repeat is acknowledged, not appended, also after restarts", async () => 
   const place = await temporaryPlace();
   const { keys } = place;
   const first = await open(place);
-  await first.append(batch(keys, [{ name: "a" }, { name: "b" }]));
-  const again = await first.append(batch(keys, [{ name: "a" }, { name: "c" }]));
+  await first.append(batch([{ name: "a" }, { name: "b" }]));
+  const again = await first.append(batch([{ name: "a" }, { name: "c" }]));
   expect(again).toMatchObject({ appended: 1, repeated: 1, conflicts: 0 });
   await first.close();
 
@@ -21,7 +21,7 @@ test("a repeat is acknowledged, not appended, also after restarts", async () => 
     await rm(join(place.directory, removed), { recursive: true, force: true });
     const ledger = await open(place);
     const { size } = ledger;
-    const repeats = batch(keys, [{ name: "c" }, { name: "b" }, { name: "a" }]);
+    const repeats = batch([{ name: "c" }, { name: "b" }, { name: "a" }]);
     expect(await ledger.append(repeats)).toMatchObject({ appended: 0, repeated: 3 });
     expect(ledger.size).toBe(size);
     expect(ledger.status().windowCount).toBe(3);
@@ -32,11 +32,10 @@ test("a repeat is acknowledged, not appended, also after restarts", async () => 
 
 test("a repeat inside one batch, and of an id that is being committed", async () => {
   const place = await temporaryPlace();
-  const { keys } = place;
   const ledger = await open(place);
   const results = await Promise.all([
-    ledger.append(batch(keys, [{ name: "a" }, { name: "a" }])),
-    ledger.append(batch(keys, [{ name: "a" }])),
+    ledger.append(batch([{ name: "a" }, { name: "a" }])),
+    ledger.append(batch([{ name: "a" }])),
   ]);
   expect(results.map(({ appended, repeated }) => [appended, repeated])).toEqual([
     [1, 1],
@@ -50,16 +49,16 @@ test("other content under the same id is appended and names the record it contra
   const place = await temporaryPlace();
   const { keys } = place;
   const ledger = await open(place);
-  await ledger.append(batch(keys, [{ name: "a", text: "1" }]));
-  const second = await ledger.append(batch(keys, [{ name: "a", text: "2" }]));
+  await ledger.append(batch([{ name: "a", text: "1" }]));
+  const second = await ledger.append(batch([{ name: "a", text: "2" }]));
   expect(second).toMatchObject({ appended: 1, conflicts: 1 });
-  const beside = batch(keys, [
+  const beside = batch([
     { name: "b", text: "1" },
     { name: "b", text: "2" },
   ]);
   expect(await ledger.append(beside)).toMatchObject({ appended: 2, conflicts: 1 });
   for (const text of ["1", "2"]) {
-    const repeats = await ledger.append(batch(keys, [{ name: "a", text }]));
+    const repeats = await ledger.append(batch([{ name: "a", text }]));
     expect(repeats).toMatchObject({ appended: 0, repeated: 1 });
   }
   await ledger.close();
@@ -70,22 +69,51 @@ test("other content under the same id is appended and names the record it contra
   expect(contradicted).toEqual([undefined, nameOf(0), undefined, nameOf(2)]);
 });
 
+test("of many contents under one id the newest are told from each other", async () => {
+  const place = await temporaryPlace();
+  const ledger = await open(place);
+  const texts = Array.from({ length: 9 }, (_, at) => `${at}`);
+  const versions = batch(texts.map((text) => ({ name: "a", text })));
+  expect(await ledger.append(versions)).toMatchObject({ appended: 9, conflicts: 8 });
+  const newest = batch(texts.slice(1).map((text) => ({ name: "a", text })));
+  expect(await ledger.append(newest)).toMatchObject({ appended: 0, repeated: 8 });
+  // Not looked for any further: recorded once more, which loses nothing.
+  const oldest = await ledger.append(batch([{ name: "a", text: "0" }]));
+  expect(oldest).toMatchObject({ appended: 1, conflicts: 1 });
+  await ledger.close();
+  await checkLog(place.directory, place.keys);
+});
+
+test("a repeat is not acknowledged where what it repeats cannot be read", async () => {
+  const place = await temporaryPlace();
+  const ledger = await open(place);
+  await ledger.append(batch([{ name: "a" }]));
+  const [segment] = await readdir(join(place.directory, "segments"));
+  const path = join(place.directory, "segments", segment!);
+  const whole = await readFile(path);
+  await truncate(path, whole.indexOf("\n") + 1);
+  const unread = ledger.append(batch([{ name: "a" }, { name: "b" }]));
+  await expect(unread).rejects.toMatchObject({ code: "unavailable", message: /record 1/ });
+  await writeFile(path, whole);
+  const again = await ledger.append(batch([{ name: "a" }, { name: "b" }]));
+  expect(again).toMatchObject({ appended: 1, repeated: 1 });
+  await ledger.close();
+  await checkLog(place.directory, place.keys);
+});
+
 test("the record that is contradicted is named after a restart too, from any segment", async () => {
   const place = await temporaryPlace();
   const { keys } = place;
   const bounds = { segmentBytesMax: 3000 };
   const first = await open(place, { bounds });
-  for (let at = 0; at < 20; at++) await first.append(batch(keys, [{ name: `${at}`, text: "1" }]));
+  for (let at = 0; at < 20; at++) await first.append(batch([{ name: `${at}`, text: "1" }]));
   await first.close();
   // From the state snapshot, then from the whole log.
   for (const removed of ["none", "state"]) {
     await rm(join(place.directory, removed), { recursive: true, force: true });
     const ledger = await open(place, { bounds });
     const names = ["19", "0", "7"];
-    const changed = batch(
-      keys,
-      names.map((name) => ({ name, text: removed })),
-    );
+    const changed = batch(names.map((name) => ({ name, text: removed })));
     const newest = new Map<string, string>();
     for (const { head, mac } of await recordsOnDisk(place.directory)) {
       newest.set(toHex(head.id), toHex(mac));
@@ -124,7 +152,7 @@ test("any interleaving of appends, checkpoints and restarts verifies and keeps o
         else {
           // The tenant is part of a record's source, and so of its id.
           const records = action.map((one) => ({ ...one, name: `${one.name}/${one.tenant}` }));
-          waiting.push(ledger.append(batch(place.keys, records)));
+          waiting.push(ledger.append(batch(records)));
           for (const one of records) sent.add(idOf(one.name).toString("hex"));
         }
         if (waiting.length > 3) {
@@ -154,9 +182,9 @@ test("a request of repeats is forwarded again only for what made no record", asy
       rollBack: async () => undefined,
     },
   });
-  const first = batch(place.keys, [{ name: "a" }]);
+  const first = batch([{ name: "a" }]);
   await ledger.append(first);
-  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  await ledger.append(batch([{ name: "a" }]));
   const withPlainSpan = { ...first, forward: Buffer.from("a, plain"), unrecorded: 1 };
   expect(await ledger.append(withPlainSpan)).toMatchObject({ appended: 0, repeated: 1 });
   await ledger.close();

@@ -8,15 +8,15 @@ import { batch, keyFolder, kindsOnDisk, open, recordsOnDisk, temporaryPlace } fr
 test("goes over to a new chain key, at once and after restarts", async () => {
   const place = await temporaryPlace();
   const ledger = await open(place);
-  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  await ledger.append(batch([{ name: "a" }]));
   await expect(ledger.rotateChainKey(place.keys)).rejects.toMatchObject({ code: "missing_key" });
   const keys = await addChainKey(place.keys.directory, keyFolder);
   await ledger.rotateChainKey(keys);
-  await ledger.append(batch(keys, [{ name: "b" }]));
+  await ledger.append(batch([{ name: "b" }]));
   await ledger.close();
   await checkLog(place.directory, keys);
   const again = await open({ ...place, keys });
-  expect(await again.append(batch(keys, [{ name: "a" }]))).toMatchObject({ repeated: 1 });
+  expect(await again.append(batch([{ name: "a" }]))).toMatchObject({ repeated: 1 });
   await again.close();
   await checkLog(place.directory, keys);
   const records = await recordsOnDisk(place.directory);
@@ -29,7 +29,7 @@ test("a key that was added and not announced is not used", async () => {
   await (await open(place)).close();
   const keys = await addChainKey(place.keys.directory, keyFolder);
   const ledger = await open({ ...place, keys });
-  await ledger.append(batch(keys, [{ name: "a" }]));
+  await ledger.append(batch([{ name: "a" }]));
   await ledger.close();
   const report = await checkLog(place.directory, keys);
   expect(report.macs).toBe("all");
@@ -54,12 +54,12 @@ test("a new log key signs beside the one before it", async () => {
 test("refuses chains beyond the bound, says so once, and takes the others", async () => {
   const place = await temporaryPlace();
   const ledger = await open(place, { bounds: { chainsMax: 3 } });
-  await ledger.append(batch(place.keys, [{ name: "a" }, { name: "b", tenant: "south" }]));
+  await ledger.append(batch([{ name: "a" }, { name: "b", tenant: "south" }]));
   for (const tenant of ["east", "west"]) {
-    const refused = ledger.append(batch(place.keys, [{ name: tenant, tenant }]));
+    const refused = ledger.append(batch([{ name: tenant, tenant }]));
     await expect(refused).rejects.toMatchObject({ code: "too_many_chains" });
   }
-  await ledger.append(batch(place.keys, [{ name: "c", tenant: "south" }]));
+  await ledger.append(batch([{ name: "c", tenant: "south" }]));
   await ledger.close();
   await checkLog(place.directory, place.keys);
   const kinds = await kindsOnDisk(place.directory);
@@ -70,7 +70,7 @@ test("requests of one group may not begin more chains together than there can be
   const place = await temporaryPlace();
   const ledger = await open(place, { bounds: { chainsMax: 4 } });
   const appends = ["a", "b", "c", "d", "a"].map((tenant, at) =>
-    ledger.append(batch(place.keys, [{ name: `${at}`, tenant }])),
+    ledger.append(batch([{ name: `${at}`, tenant }])),
   );
   const outcomes = await Promise.allSettled(appends);
   expect(outcomes.map(({ status }) => status)).toEqual([
@@ -88,10 +88,10 @@ test("requests of one group may not begin more chains together than there can be
 test("refuses what no group can hold", async () => {
   const place = await temporaryPlace();
   const ledger = await open(place);
-  const one = batch(place.keys, [{ name: "a" }]);
+  const one = batch([{ name: "a" }]);
   const refused = ledger.append({ ...one, count: 70_000 });
   await expect(refused).rejects.toMatchObject({ code: "too_large" });
-  const long = batch(place.keys, [{ name: "b", text: "x".repeat(16 * 1024 * 1024) }]);
+  const long = batch([{ name: "b", text: "x".repeat(16 * 1024 * 1024) }]);
   await expect(ledger.append(long)).rejects.toMatchObject({ code: "too_large" });
   await ledger.close();
   await expect(ledger.append(one)).rejects.toMatchObject({ code: "closed" });

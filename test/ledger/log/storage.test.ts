@@ -56,17 +56,17 @@ test("after a failed fsync: refused, cut back, a new segment, recovered, open ag
     follower,
     onStateChange: (state) => states.push(state),
   });
-  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  await ledger.append(batch([{ name: "a" }]));
   system.failNext(/^fdatasync segments/);
-  const lost = ledger.append(batch(place.keys, [{ name: "b" }]));
+  const lost = ledger.append(batch([{ name: "b" }]));
   await expect(lost).rejects.toMatchObject({ code: "unavailable", message: /EIO/ });
   expect(ledger.status().state).toBe("recovering");
-  const meanwhile = ledger.append(batch(place.keys, [{ name: "c" }]));
+  const meanwhile = ledger.append(batch([{ name: "c" }]));
   await expect(meanwhile).rejects.toMatchObject({ code: "unavailable" });
   await until(() => ledger.status().state === "open");
   expect(follower.forwarded).toEqual(["a"]);
   // Not remembered as a repeat: its group is not in the log.
-  const again = await ledger.append(batch(place.keys, [{ name: "b" }]));
+  const again = await ledger.append(batch([{ name: "b" }]));
   expect(again).toMatchObject({ first: 3, appended: 1, repeated: 0 });
   expect(follower.forwarded).toEqual(["a", "b"]);
   expect(follower.calls.slice(3)).toEqual([
@@ -96,12 +96,12 @@ test("a full disk: readiness with its reason, and open again by itself when ther
   const cut = { operation: 0, mode: "failed", code: "", count: 0 } as const;
   // Only what takes room fails on a full disk.
   system.exempt = /^(?!write)/;
-  await expect(ledger.append(batch(place.keys, [{ name: "a" }]))).rejects.toThrow(/ENOSPC/);
+  await expect(ledger.append(batch([{ name: "a" }]))).rejects.toThrow(/ENOSPC/);
   await until(() => system.operations.filter((name) => name.startsWith("write")).length > 4);
   expect(ledger.status()).toMatchObject({ state: "recovering", reason: /ENOSPC.*by itself/ });
   system.fault = cut;
   await until(() => ledger.status().state === "open");
-  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  await ledger.append(batch([{ name: "a" }]));
   await ledger.close();
   await checkLog(place.directory, place.keys);
 });
@@ -116,15 +116,15 @@ test("what cannot be cut back stops the writer until a restart", async () => {
     code: "EIO",
     count: Number.POSITIVE_INFINITY,
   };
-  await expect(ledger.append(batch(place.keys, [{ name: "a" }]))).rejects.toThrow(/EIO/);
+  await expect(ledger.append(batch([{ name: "a" }]))).rejects.toThrow(/EIO/);
   await until(() => ledger.status().state === "stopped");
-  const refused = ledger.append(batch(place.keys, [{ name: "b" }]));
+  const refused = ledger.append(batch([{ name: "b" }]));
   await expect(refused).rejects.toMatchObject({ code: "stopped", message: /restart/ });
   await ledger.close();
   await system.closeAll();
   const again = await open(place);
   // Written after all, though nobody was told: it is in the log once.
-  expect(await again.append(batch(place.keys, [{ name: "a" }]))).toMatchObject({ repeated: 1 });
+  expect(await again.append(batch([{ name: "a" }]))).toMatchObject({ repeated: 1 });
   await again.close();
   await checkLog(place.directory, place.keys);
 });
@@ -134,14 +134,14 @@ test("a writer that was stopped is not opened again by a group that fails then",
   const { files, system } = faultyFiles();
   const follower = new TestFollower();
   const ledger = await open(place, { files, bounds, follower });
-  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  await ledger.append(batch([{ name: "a" }]));
   // A tile of another log is found while a group is being committed.
   await writeFile(join(place.directory, "tile", "0"), "another log");
   const sealed = ledger.checkpoint();
   await until(() => ledger.size === 3);
   follower.beforeStage = () => until(() => ledger.status().state === "stopped");
   system.failNext(/^write segments/);
-  const failed = ledger.append(batch(place.keys, [{ name: "b" }]));
+  const failed = ledger.append(batch([{ name: "b" }]));
   await expect(sealed).rejects.toThrow(/cannot make a local checkpoint/);
   await expect(failed).rejects.toMatchObject({ code: "stopped" });
   expect(ledger.status()).toMatchObject({ state: "stopped", reason: /tiles of another tree/ });
@@ -153,13 +153,13 @@ test("a spool that cannot stage: refused, nothing logged, taken again later", as
   const follower = new TestFollower();
   const ledger = await open(place, { bounds, follower });
   follower.failing = "stage";
-  await expect(ledger.append(batch(place.keys, [{ name: "a" }]))).rejects.toThrow(/ENOSPC: spool/);
+  await expect(ledger.append(batch([{ name: "a" }]))).rejects.toThrow(/ENOSPC: spool/);
   follower.failing = undefined;
   await until(() => ledger.status().state === "open");
-  await ledger.append(batch(place.keys, [{ name: "a" }]));
-  await ledger.append(batch(place.keys, []));
-  await ledger.append({ ...batch(place.keys, []), forward: Buffer.from("metrics") });
-  await ledger.append(batch(place.keys, [{ name: "a" }]));
+  await ledger.append(batch([{ name: "a" }]));
+  await ledger.append(batch([]));
+  await ledger.append({ ...batch([]), forward: Buffer.from("metrics") });
+  await ledger.append(batch([{ name: "a" }]));
   expect(follower.forwarded).toEqual(["a", "metrics"]);
   await ledger.close();
   expect(await kindsOnDisk(place.directory)).toEqual(["opened", "action", "closed", "seal"]);
@@ -170,7 +170,7 @@ test("after a stage that failed the log does not grow before what is left of it 
   const follower = new TestFollower();
   const ledger = await open(place, { bounds, follower });
   follower.failing = "all";
-  await expect(ledger.append(batch(place.keys, [{ name: "a" }]))).rejects.toThrow(/ENOSPC: spool/);
+  await expect(ledger.append(batch([{ name: "a" }]))).rejects.toThrow(/ENOSPC: spool/);
   await until(() => follower.calls.filter((call) => call === "rollBack 1").length > 2);
   // A control record would take the index that the staged entry names.
   const members = { reason: "test" };
@@ -193,7 +193,7 @@ test("a spool that cannot take back: nothing is written before it has", async ()
   const ledger = await open(place, { files, bounds, follower });
   system.failNext(/^write segments/, "ENOSPC");
   follower.failing = "rollBack";
-  await expect(ledger.append(batch(place.keys, [{ name: "a" }]))).rejects.toThrow(/ENOSPC/);
+  await expect(ledger.append(batch([{ name: "a" }]))).rejects.toThrow(/ENOSPC/);
   await until(() => follower.calls.filter((call) => call.startsWith("rollBack")).length > 2);
   expect(ledger.size).toBe(1);
   expect(ledger.status().reason).toMatch(/forward copies/);
@@ -212,25 +212,21 @@ test("checkpoints that cannot be made hold the ledger before the tail grows too 
     onCheckpointError: (error) => errors.push(error.message),
   });
   await rm(join(place.directory, "state"), { recursive: true });
-  await fill(ledger, place, () => ledger.status().reason !== undefined);
-  const refused = ledger.append(batch(place.keys, [{ name: "z" }]));
+  await fill(ledger, () => ledger.status().reason !== undefined);
+  const refused = ledger.append(batch([{ name: "z" }]));
   await expect(refused).rejects.toMatchObject({ code: "unavailable", message: /checkpoint/ });
   expect(ledger.size).toBeLessThan(40);
   expect(errors[0]).toMatch(/cannot make a local checkpoint/);
   await mkdir(join(place.directory, "state"), { mode: 0o700 });
   await until(() => ledger.status().reason === undefined);
-  await ledger.append(batch(place.keys, [{ name: "z" }]));
+  await ledger.append(batch([{ name: "z" }]));
   await ledger.close();
   await checkLog(place.directory, place.keys);
 });
 
-async function fill(
-  ledger: Ledger,
-  place: Awaited<ReturnType<typeof temporaryPlace>>,
-  isEnough: () => boolean,
-): Promise<void> {
+async function fill(ledger: Ledger, isEnough: () => boolean): Promise<void> {
   for (let at = 0; at < 60 && !isEnough(); at++) {
-    await ledger.append(batch(place.keys, [{ name: `fill ${at}` }])).catch(() => undefined);
+    await ledger.append(batch([{ name: `fill ${at}` }])).catch(() => undefined);
   }
 }
 
@@ -239,7 +235,7 @@ test("a local checkpoint at least every so many records, and a start that reads 
   const small = { checkpointRecordsMax: 10, dedupeWindowRecords: 40, windowBlockEntries: 8 };
   const ledger = await open(place, { bounds: small });
   for (let at = 0; at < 120; at++) {
-    await ledger.append(batch(place.keys, [{ name: String(at) }]));
+    await ledger.append(batch([{ name: String(at) }]));
     const tail = ledger.size - (ledger.latestCheckpoint?.size ?? 0);
     expect(tail).toBeLessThan(60);
   }
@@ -254,7 +250,7 @@ test("a local checkpoint at least every so many records, and a start that reads 
     ["80", 1],
     ["79", 0],
   ] as const) {
-    expect(await again.append(batch(place.keys, [{ name }]))).toMatchObject({ repeated });
+    expect(await again.append(batch([{ name }]))).toMatchObject({ repeated });
   }
   await again.close();
   const closed = await recordsOnDisk(place.directory, { from: 0, to: 1 });
@@ -281,7 +277,7 @@ test("a segment that was closed for another that could not be begun is written a
   denied = true;
   let sent = 0;
   const appendNext = (): Promise<unknown> =>
-    ledger.append(batch(place.keys, [{ name: String(sent) }])).then(() => sent++);
+    ledger.append(batch([{ name: String(sent) }])).then(() => sent++);
   await expect(
     (async () => {
       for (;;) await appendNext();

@@ -30,10 +30,10 @@ interface Stopped {
 async function stopped(): Promise<Stopped> {
   const place = await temporaryPlace();
   const ledger = await open(place);
-  await ledger.append(batch(place.keys, [{ name: "early" }]));
+  await ledger.append(batch([{ name: "early" }]));
   const path = join(place.directory, segment);
   const lastGroup = (await readFile(path)).length;
-  await ledger.append(batch(place.keys, [{ name: "x" }, { name: "y" }, { name: "z" }]));
+  await ledger.append(batch([{ name: "x" }, { name: "y" }, { name: "z" }]));
   const bytes = await readFile(path);
   const copy = { ...place, directory: `${place.directory}-stopped` };
   await cp(place.directory, copy.directory, { recursive: true });
@@ -48,7 +48,7 @@ async function recover(from: Stopped, bytes: Buffer): Promise<{ ids: string[]; a
   await writeFile(join(directory, segment), bytes);
   const place = { ...from.place, directory };
   const ledger = await open(place);
-  await ledger.append(batch(place.keys, [{ name: "x" }, { name: "later" }]));
+  await ledger.append(batch([{ name: "x" }, { name: "later" }]));
   await ledger.close();
   const report = await checkLog(directory, place.keys);
   expect(report.recoveries.length).toBe(1);

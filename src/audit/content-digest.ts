@@ -1,36 +1,23 @@
 /**
- * The keyed fingerprint by which a repeated record is told from a conflicting one: equal for bodies
- * that differ in `nonce` and `time.observed` only. Keyed, so that senders find no two bodies with one
- * fingerprint, and stored fingerprints confirm no guess about a body.
+ * What tells a repeated record from a conflicting one: equal for bodies that differ in `nonce` and
+ * `time.observed` only. Made only where an id comes again, of what came and of what the log has.
  */
-import { SipHash, sipHashBytes, sipKeyBytes } from "../bytes/siphash.ts";
+import { hash } from "node:crypto";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const ZERO = 0x30;
 
-const hashers = new WeakMap<Uint8Array, SipHash>();
-
-/** What fingerprints bodies in which both values are overwritten by zeros. */
-export function fingerprinter(key: Uint8Array): SipHash {
-  let hasher = hashers.get(key);
-  if (hasher === undefined) hashers.set(key, (hasher = new SipHash(key.subarray(0, sipKeyBytes))));
-  return hasher;
-}
-
 /**
- * SipHash of the body, in which every character of the value of the top-level member `nonce` and of
- * `time.observed` is replaced by `0`.
+ * SHA-256 of the body, in which every character of the value of the top-level member `nonce` and of
+ * `time.observed` is replaced by `0`, in hexadecimal.
  *
- * @param key 16 bytes or more
  * @param body canonical JSON; either member may be missing
  */
-export function fingerprint(key: Uint8Array, body: Uint8Array): Uint8Array {
+export function contentDigest(body: Uint8Array): string {
   const content = new Uint8Array(body);
   blankVariable(content);
-  const result = new Uint8Array(sipHashBytes);
-  fingerprinter(key).hash(new DataView(content.buffer), 0, content.length, result, 0);
-  return result;
+  return hash("sha256", content, "hex");
 }
 
 /** Overwrites the values of `nonce` and `time.observed` in place. */
