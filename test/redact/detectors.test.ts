@@ -121,6 +121,8 @@ const positives: Readonly<Record<string, readonly Row[]>> = {
     ["authorization: bearer sometoken", "authorization: bearer [REDACTED:authorization]"],
     ["Basic dXNlcjpwYXNz", "Basic [REDACTED:authorization]"],
     ["ApiKey 1234", "[REDACTED:secret]", "http.request.header.authorization"],
+    ["f3a9c1d2e4b5a697", "[REDACTED:secret]", "http.request.header.authorization"],
+    ["denied", "denied", "policy.authorization"],
     ["postgres://app:s3cr@t@db/x", "postgres://[REDACTED:url_credentials]@db/x"],
     ["redis://:pw@cache:6379", "redis://[REDACTED:url_credentials]@cache:6379"],
     ["password=hunter2&x=1", "password=[REDACTED:secret]&x=1"],

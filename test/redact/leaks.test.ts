@@ -27,6 +27,18 @@ test("credentials in a URL whose slashes JSON has escaped", () => {
   expect(Buffer.from(found).includes("hunter2")).toBe(false);
 });
 
+test("a value goes on behind a byte that is white space in other encodings, and behind a NUL", () => {
+  const masked = "password=[REDACTED:secret]";
+  expect(redactText("password=pàssw0rd", policy).text).toBe(masked);
+  expect(redactText("password=hunterà2secret now", policy).text).toBe(`${masked} now`);
+  expect(redactText("password=hunter\0two", policy).text).toBe(masked);
+  expect(redactText('password="\0hunter2"', policy).text).toBe('password="[REDACTED:secret]"');
+  expect(redactText("dob \0 1961-04-12", policy).text).toBe("dob \0 [REDACTED:date_of_birth]");
+  expect(redactText("postgres://app:pàss@db/x", policy).text).toBe(
+    "postgres://[REDACTED:url_credentials]@db/x",
+  );
+});
+
 test("a rule for an attribute reaches into maps and lists of maps as into JSON", () => {
   const rules = [
     { id: "codes", pattern: "Z[0-9]{2}", class: "code", action: "mask", keys: ["arguments"] },

@@ -47,6 +47,40 @@ test("keys and context narrow a rule", () => {
     "badge [REDACTED:employee_id], employee-no [REDACTED:employee_id]",
   );
   expect(left(context, "order 123456")).toBe("order 123456");
+  const abroad = { pattern: "\\b\\d{6}\\b", context: ["Größe", "числа"] };
+  const masked = "[REDACTED:employee_id]";
+  expect(left(abroad, "größe 123456, Числа: 123457")).toBe(`größe ${masked}, Числа: ${masked}`);
+  expect(left(abroad, "123456", "kleider.größe")).toBe(masked);
+  expect(left(abroad, "grösse 123456")).toBe("grösse 123456");
+});
+
+test("a rule's words are found however JSON spells them", () => {
+  const after = (rule: Partial<RuleConfig>, text: string): string => {
+    const policy = policyOf({ packs: [], rules: [{ ...employee, ...rule }] });
+    const bytes = encodeOtlp("ExportLogsServiceRequest", {
+      resourceLogs: [{ scopeLogs: [{ logRecords: [{ body: { stringValue: text } }] }] }],
+    });
+    const found = Buffer.from(redactRequest("logs", bytes, policy).bytes).toString();
+    return found.slice(found.indexOf("{"));
+  };
+  const masked = '"[REDACTED:employee_id]"}';
+  for (const key of ["größe", "姓名", "a/b", 'k"', "n"]) {
+    const pure = JSON.stringify({ [key]: "123456" });
+    const ascii = pure.replaceAll(
+      /[\x80-\uffff]/g,
+      (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    );
+    for (const text of [pure, ascii, pure.replaceAll("/", "\\/")]) {
+      const left = text.replace('"123456"}', masked);
+      expect(after({ pattern: "\\d{6}", keys: [key] }, text)).toBe(left);
+    }
+  }
+  expect(after({ pattern: "acct/\\d{6}" }, String.raw`{"a":"acct\/123456"}`)).toBe(
+    `{"a":${masked}`,
+  );
+  expect(after({ pattern: "it's \\d{6}" }, String.raw`{'a':'it\'s 123456'}`)).toBe(
+    "{'a':'[REDACTED:employee_id]'}",
+  );
 });
 
 test("an address is redacted where a rule names its key", () => {
@@ -112,6 +146,9 @@ test.each([
   ["\\x41bc", ["bc"]],
   ["ü\\w", undefined],
   ["^abc$", ["abc"]],
+  ["ab/cd", ["ab"]],
+  ["ab\\/cde", ["cde"]],
+  [`ab"cde'f`, ["cde"]],
 ])("what every match of %s holds", (pattern, literal) => {
   expect(requiredLiteral(pattern)).toEqual(literal);
 });

@@ -85,6 +85,7 @@ const key = constantFrom(
   "phone_number",
   "note",
   "user.id",
+  "proxy-authorization",
 );
 
 test("the scan of a request leaves out nothing that a look at each value finds", () => {

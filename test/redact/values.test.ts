@@ -5,8 +5,10 @@ import {
   constantFrom,
   dictionary,
   letrec,
+  nat,
   oneof,
   property,
+  tuple,
 } from "fast-check";
 import { expect, test } from "vitest";
 import { redactRequest } from "../../src/audit/redact/request.ts";
@@ -161,6 +163,20 @@ test("invalid UTF-8 never lets a value slip through, and the other bytes stay", 
   }
 });
 
+test("what was UTF-8 stays UTF-8, however long the value is and whatever stands beside it", () => {
+  const piece = constantFrom(mail, "password=", "à", "日", "😀", "x", " ", '"', "@", ".", "\u00a0");
+  const run = tuple(piece, nat(30)).map(([text, count]) => text.repeat(count));
+  assert(
+    property(array(run, { maxLength: 5 }), (runs) => {
+      const text = runs.join("");
+      const left = redactText(text, policy).text;
+      expect(left).not.toContain("\ufffd");
+      expect(attributesAfter([of("k", text)])).toEqual([of("k", left)]);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
 test("all copies of a duplicate key", () => {
   expect(attributesAfter([of("k", "a@b.io"), of("k", "c@d.io"), of("k", "clean")])).toEqual([
     { key: "k", value: { stringValue: "[REDACTED:email]" } },
@@ -273,6 +289,39 @@ test("JSON that a limit cut off, and several JSON texts in one, are redacted too
   expect(redactText(`{'to': '${mail}', 'n': 4111111111111111, 'x': None}`, policy).text).toBe(
     "{'to': '[REDACTED:email]', 'n': \"[REDACTED:payment_card]\", 'x': None}",
   );
+});
+
+test.each([
+  ['{"n":4111111111111111.0}', '{"n":"[REDACTED:payment_card]"}'],
+  ['{"n":4.111111111111111e15}', '{"n":"[REDACTED:payment_card]"}'],
+  ['{"n":4.111111111111111E+15}', '{"n":"[REDACTED:payment_card]"}'],
+  ['{"ssn":2.19099998e8}', '{"ssn":"[REDACTED:us_ssn]"}'],
+  ['{"n":4111111111111111.5}', '{"n":4111111111111111.5}'],
+  ['{"n":4.111111111111111e14}', '{"n":4.111111111111111e14}'],
+  ['{"n":4.111111111111111e999}', '{"n":4.111111111111111e999}'],
+  ['{"n":0.4111111111111111}', '{"n":0.4111111111111111}'],
+])("a number that JSON writes with a point or an exponent: %s", (text, left) => {
+  expect(redactText(text, policy).text).toBe(left);
+  expect(attributesAfter([of("k", text)])).toEqual([of("k", left)]);
+});
+
+test("an SSN that has lost its leading zeros as a number", () => {
+  for (const number of [78_051_121, 1_234_567]) {
+    const masked = { stringValue: "[REDACTED:us_ssn]" };
+    expect(attributesAfter([of("ssn", number)])).toEqual([{ key: "ssn", value: masked }]);
+    expect(attributesAfter([of("k", `{"ssn":${number}}`)])).toEqual([
+      of("k", '{"ssn":"[REDACTED:us_ssn]"}'),
+    ]);
+  }
+  expect(redactText("1234567", policy, { key: "order" }).text).toBe("1234567");
+});
+
+test("what a key says holds also where JSON writes the key in escapes", () => {
+  const text = String.raw`{"passw\u006frd":"hunter2"}`;
+  const left = String.raw`{"passw\u006frd":"[REDACTED:secret]"}`;
+  expect(attributesAfter([of("k", text)])).toEqual([of("k", left)]);
+  const twice = JSON.stringify({ inner: text });
+  expect(attributesAfter([of("k", twice)])).toEqual([of("k", JSON.stringify({ inner: left }))]);
 });
 
 test("JSON nested deeper than the limit is redacted as text", () => {

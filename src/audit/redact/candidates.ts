@@ -34,6 +34,11 @@ export const EVERYTHING = 0x0fff;
 /** What a key says about its value, which stands in another field. */
 export const FROM_KEY: number = SECRET_WORD | PERSON_WORD | RULE;
 
+/** The bits of a key that hold for its value: what is written in escapes may be any word. */
+export function fromKey(bits: number): number {
+  return (bits & HIDDEN) === 0 ? bits & FROM_KEY : FROM_KEY;
+}
+
 /** Each candidate is one number, so that they sort as numbers do: offset, then `bitsWidth` bits. */
 const bitsWidth = 2 ** 13;
 

@@ -44,8 +44,11 @@ export interface Detector {
   readonly actions: Actions;
 }
 
-/** Stands for each character of a mask or token that is in the text already. */
-export const blank = "\0";
+/**
+ * Stands for each character of a mask or token that is in the text already: a character that no
+ * text of one character per byte has.
+ */
+export const blank = "\u0100";
 
 /** Context words count when they end at most this many characters before the value. */
 export const contextChars = 40;
@@ -53,8 +56,14 @@ export const contextChars = 40;
 /** Whether the key or the text shortly before `start` holds a word of `context`. */
 export function hasContext(context: RegExp, text: string, start: number, place: Place): boolean {
   if (place.key !== "" && context.test(place.key)) return true;
-  return context.test(text.slice(Math.max(0, start - contextChars), start).toLowerCase());
+  if (NON_ASCII_TEXT.test(place.rawKey) && context.test(place.rawKey.toLowerCase())) return true;
+  const before = text.slice(Math.max(0, start - contextChars), start);
+  const isAscii = !NON_ASCII_BYTE.test(before);
+  return context.test((isAscii ? before : Buffer.from(before, "latin1").toString()).toLowerCase());
 }
+
+const NON_ASCII_TEXT = /[\x80-\uffff]/;
+const NON_ASCII_BYTE = /[\x80-\xff]/;
 
 /** All hits of `detector` in `text`, in order. */
 export function findHits(detector: Detector, text: string, place: Place): readonly Hit[] {

@@ -2,7 +2,7 @@
 import { findCells, type Cell } from "../phi/rows.ts";
 import { cellChange, treatCell } from "../phi/treat.ts";
 import { drops } from "./actions.ts";
-import { FROM_KEY, RULE, type Candidates } from "./candidates.ts";
+import { FROM_KEY, fromKey, NUMBERS, RULE, type Candidates } from "./candidates.ts";
 import type { Place } from "./detector.ts";
 import type { JsonNode } from "./json-tree.ts";
 import { escapeJson, unescapeJson } from "./json-text.ts";
@@ -104,7 +104,7 @@ function visitChild(visit: Visit, { node: parent, place, keyBits }: Step, node: 
     node,
     parent,
     place: { ...place, key: carried ? place.key : own, rawKey },
-    keyBits: (bits & FROM_KEY) | (keyBits & (carried ? FROM_KEY : RULE)) | scene.everyBits,
+    keyBits: fromKey(bits) | (keyBits & (carried ? FROM_KEY : RULE)) | scene.everyBits,
   };
 }
 
@@ -181,8 +181,11 @@ function visitNumber(visit: Visit, { node, parent, place, keyBits }: Step): void
   const { bytes, found, scene } = visit.json;
   const bits = found.between(node.start, node.end) | keyBits;
   if (bits === 0) return;
-  const text = bytes.toString("latin1", node.start, node.end);
-  const changes = redactPlain(text, { ...scene, place, bits, keyBits });
+  const written = bytes.toString("latin1", node.start, node.end);
+  const integer = integerOf(written);
+  const text = integer ?? written;
+  const numberBits = integer === undefined ? bits : bits | NUMBERS;
+  const changes = redactPlain(text, { ...scene, place, bits: numberBits, keyBits });
   const first = changes[0];
   if (first === undefined) return;
   const whole = changes.length === 1 && first.end - first.start === text.length;
@@ -194,6 +197,21 @@ function visitNumber(visit: Visit, { node, parent, place, keyBits }: Step): void
     text: /^-?\d+$/.test(result) ? result : `"${result}"`,
     drop: changes.some(({ drop }) => drop),
   });
+}
+
+const FLOATING = /^(-?)(\d+)(?=[.eE])(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/;
+/** More digits than any number has that is looked for. */
+const integerDigitsMax = 40;
+
+/** The integer of which a writer of floating-point numbers made `4.111e3` or `4111.0`. */
+function integerOf(written: string): string | undefined {
+  const match = FLOATING.exec(written);
+  if (match === null) return undefined;
+  const [, sign = "", whole = "", fraction = "", exponent = "0"] = match;
+  const end = whole.length + Number(exponent);
+  if (end <= 0 || end > integerDigitsMax) return undefined;
+  const digits = (whole + fraction).padEnd(end, "0");
+  return /[1-9]/.test(digits.slice(end)) ? undefined : sign + digits.slice(0, end);
 }
 
 /** Keeps a change, or notes that the element is to be removed; a root's is the caller's to remove. */

@@ -142,6 +142,8 @@ function lookWord(bytes: Uint8Array, at: number): number {
       return lookS(bytes, at);
     case 0x6d: // m
       return has(bytes, at, "mrn") ? bit.PERSON_WORD : 0;
+    case 0x7a: // z
+      return has(bytes, at - 7, "authorization") && endsWord(bytes, at + 6) ? bit.SECRET_WORD : 0;
     case 0x70: // p
       return has(bytes, at, "pwd") || has(bytes, at - 4, "passphrase") ? bit.SECRET_WORD : 0;
     default:

@@ -117,9 +117,28 @@ function changesOnce(text: string, scene: Scene, bits: number | undefined): Chan
     }
   }
   if (hits.length === 0) return [];
-  const shielded = shield(hits, text, scene.policy);
+  const whole = NON_ASCII.test(text) ? hits.map((hit) => onWholeCharacters(hit, text)) : hits;
+  const shielded = shield(whole, text, scene.policy);
   return clusters(shielded).map((cluster) => changeFor(cluster, text, scene));
 }
+
+/** A bounded look around may end within a character, of which no part must be left alone. */
+function onWholeCharacters(hit: RawHit, text: string): RawHit {
+  let { start, end } = hit;
+  const first = Math.max(0, start - continuationsMax);
+  while (start > first && isContinuation(text, start)) start--;
+  const last =
+    text.charCodeAt(end - 1) < 0x80 ? end : Math.min(text.length, end + continuationsMax);
+  while (end < last && isContinuation(text, end)) end++;
+  return start === hit.start && end === hit.end
+    ? hit
+    : { ...hit, start, end, value: text.slice(start, end) };
+}
+
+const continuationsMax = 3;
+
+/** Whether the byte is one of UTF-8 that continues a character. */
+const isContinuation = (text: string, at: number): boolean => (text.charCodeAt(at) & 0xc0) === 0x80;
 
 /** `text` with the changes made. */
 export function replaced(text: string, changes: readonly Change[]): string {

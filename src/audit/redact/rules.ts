@@ -51,7 +51,7 @@ export function compileRule(rule: RuleConfig, path: string): CompiledRule {
       actions: parseActions(rule.action, rule.class, `${path}.action`),
       ...(context === undefined ? {} : { context }),
     },
-    literals: rule.keys ?? requiredLiteral(rule.pattern),
+    literals: rule.keys === undefined ? requiredLiteral(rule.pattern) : literalsOf(rule.keys),
   };
 }
 
@@ -115,9 +115,21 @@ function matcherOf(pattern: RE2JS, keys: readonly string[] | undefined): Matcher
 const NON_ASCII = /[\x80-\xff]/;
 const literalCharsMin = 2;
 
+/** Runs of characters that JSON writes as they are, with whatever else it may escape. */
+const UNESCAPED = /[ !#-&(-.0-[\]-~]+/g;
+
+/** Of each key the longest text that stands in it however JSON writes it. */
+function literalsOf(keys: readonly string[]): readonly string[] | undefined {
+  const literals = keys.map((key) =>
+    (key.match(UNESCAPED) ?? []).reduce((long, run) => (run.length > long.length ? run : long), ""),
+  );
+  return literals.every(({ length }) => length >= literalCharsMin) ? literals : undefined;
+}
+
 /**
  * The longest text that every match of the pattern holds, as far as a look at the top level shows:
- * characters outside of groups, classes and alternatives that no quantifier makes optional.
+ * characters outside of groups, classes and alternatives that no quantifier makes optional, and
+ * that JSON does not escape.
  */
 export function requiredLiteral(pattern: string): readonly string[] | undefined {
   if (/[|]|\(\?[a-zA-Z-]*[imsU]|\\Q/.test(pattern)) return undefined;
@@ -148,8 +160,8 @@ const QUANTIFIER = /^(?:[?*+]|\{\d*,?\d*\})?\??/;
 
 function literalOf(piece: string): string | undefined {
   if (piece.length === 1)
-    return /[\x20-\x7e]/.test(piece) && !/[\\[\](){}.*+?^$|]/.test(piece) ? piece : undefined;
-  return /^\\[!-/:-@[-`{-~]$/.test(piece) ? piece[1] : undefined;
+    return /[\x20-\x7e]/.test(piece) && !/[\\[\](){}.*+?^$|"'/]/.test(piece) ? piece : undefined;
+  return /^\\[!#-&(-.:-@[\]-`{-~]$/.test(piece) ? piece[1] : undefined;
 }
 
 function afterGroup(pattern: string, start: number): number {

@@ -21,7 +21,7 @@ const triples: readonly Triple[] = [
   ["bB", "aAeEiIoO_", "aAgGpPrRsS"], // basic, bearer, BEGIN, birth, born, github_pat_
   ["dD", ".iIoO", "bBcCoO"], // dob, d.o.b., medical
   ["cCmM", "rR", "eEnN"], // secret, credential, mrn
-  ["kK", "eE", "nNyY"], // key, token
+  ["kKzZ", "aAeE", "nNtTyY"], // key, token, authorization
   ["pPsS", "wW", "dDoO"], // password, passwd, pwd
   ["pPsS", "hHsS", "nNrR"], // passphrase, ssn
   ["Ae", "KSy", "IJ"], // AKIA, ASIA, eyJ

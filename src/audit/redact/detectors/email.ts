@@ -53,7 +53,7 @@ function trimDomain(text: string, start: number, end: number): number {
   return -1;
 }
 
-const USER_INFO = /:\/\/[^\s/?#]{0,300}:[^\s/?#]{0,300}$/;
+const USER_INFO = /:\/\/[^\t-\r /?#]{0,300}:[^\t-\r /?#]{0,300}$/;
 
 /** `git@host:path` is an address of a repository; `user:password@host` belongs to another detector. */
 function isPerson(value: string, text: string, start: number): boolean {

@@ -68,14 +68,13 @@ function valueEnd(text: string, start: number, quotes: string, farthest: number)
   return end;
 }
 
-const UNQUOTED_END = new Uint8Array(256);
-for (let code = 0; code < 256; code++) {
-  const character = String.fromCharCode(code);
-  if (character === blank || /[\s"'`,;&<>()[\]{}|]/.test(character)) UNQUOTED_END[code] = 1;
+const UNQUOTED_END = new Uint8Array(blank.charCodeAt(0) + 1);
+for (const character of `\t\n\v\f\r "'\`,;&<>()[]{}|${blank}`) {
+  UNQUOTED_END[character.charCodeAt(0)] = 1;
 }
 
 function isSecretKey(key: string, value: string): boolean {
-  if (AUTHORIZATION_KEY.test(key)) return value.length >= 4 && !isPlaceholder(value);
+  if (AUTHORIZATION_KEY.test(key)) return isSecret(value, "secret", false);
   const match = KEY.exec(key);
   if (match === null || HARMLESS_BEFORE.test(key.slice(0, match.index))) return false;
   return isSecret(value, strengthOf(match), true);
@@ -94,7 +93,7 @@ function isSecret(value: string, strength: Strength, assigned: boolean): boolean
   const word = /^[a-z]+(?:[ _-][a-z]+)*[.!?]?$/.test(value);
   if (strength === "password") return value.length >= 3;
   if (strength === "secret") return value.length >= 4 && (assigned || !word);
-  if (value.length < 6 || /\s/.test(value.trim())) return false;
+  if (value.length < 6 || /[^\t-\r ][\t-\r ]+[^\t-\r ]/.test(value)) return false;
   return !/^[\d.,]+$/.test(value) && (!word || value.length >= 24);
 }
 

@@ -5,7 +5,7 @@ import { hasContext, type Detector, type Hit, type Place } from "../detector.ts"
 
 const SSN_WORDS = /(?<![a-z])(?:ssns?|social[ _-]?security|socials?(?: number| no)?)(?![a-z])/;
 const DELIMITED = /(?<![A-Za-z0-9])(?<!\d[-.])\d{3}([- .])\d{2}\1\d{4}(?![A-Za-z0-9])(?![-.]\d)/g;
-const UNDELIMITED = /(?<![A-Za-z0-9])(?<!\d[.])\d{8,9}(?![A-Za-z0-9])(?!\.\d)/g;
+const UNDELIMITED = /(?<![A-Za-z0-9])(?<!\d[.])\d{7,9}(?![A-Za-z0-9])(?!\.\d)/g;
 
 /** Printed on leaflets and in wallets for decades: nobody's, unless something says it is meant. */
 const dummies: ReadonlySet<string> = new Set(["078051120", "123456789", "219099999"]);
@@ -22,8 +22,8 @@ function findSsns(text: string, place: Place): Hit[] {
     add(match.index, match[0], match[0].replace(/\D/g, ""), true);
   }
   for (const match of text.matchAll(UNDELIMITED)) {
-    // An integer has lost its leading zero.
-    const lost = match[0].length === 8 && match[0].length === text.length;
+    // An integer has lost its leading zeros, two at most: there is no area 000.
+    const lost = match[0].length < 9 && match[0].length === text.length;
     if (match[0].length === 9 || lost) add(match.index, match[0], match[0].padStart(9, "0"), false);
   }
   return hits;
