@@ -75,6 +75,8 @@ export const checkpointRecordsMax = 65_536;
 export const batchRecordsMax = 65_536;
 /** Ledger: lines of one group, where a single request is larger than a usual group. */
 export const groupLinesBytesMax: number = 512 * MIB;
+/** Ledger and spool: from so many bytes on a write goes around the page cache. */
+export const directWriteBytesMin: number = 256 * KIB;
 /** Ledger: all of a line but its body. */
 export const lineFrameBytesMax = 1280;
 /** Ledger: the shortest that this can be. */

@@ -3,6 +3,7 @@
  * entry. Every change is durable when its promise resolves.
  */
 import { join } from "node:path";
+import { blockBytes, blockMemory } from "../bytes/block-memory.ts";
 import type { AppendFile, Files } from "../ledger/files.ts";
 import { isCode } from "../ledger/files.ts";
 import type { StagedEntry } from "../ledger/follower.ts";
@@ -68,7 +69,7 @@ export class SpoolSegments {
     const { file, segment } = await this.fileToWrite();
     const start: SpoolPosition = { segment, offset: segment.bytes, number: this.next };
     const context = { number: this.next, group, stagedUnixMs, writeStart: start.offset };
-    const frames = encodeWrite(entries, context, this.scratchOf(writeSize(entries)));
+    const frames = encodeWrite(entries, context, this.scratchOf(writeSize(entries), start.offset));
     this.spoiltFrom = start;
     await file.write(frames, start.offset);
     await file.sync();
@@ -164,13 +165,13 @@ export class SpoolSegments {
     return { file, segment };
   }
 
-  /** Writes follow one another, so one buffer serves them. */
-  private scratchOf(size: number): Buffer {
-    if (size > scratchBytesKept) return Buffer.allocUnsafeSlow(size);
-    if (size > this.scratch.length) {
-      this.scratch = Buffer.allocUnsafeSlow(Math.min(2 * size, scratchBytesKept));
-    }
-    return this.scratch.subarray(0, size);
+  /** Writes follow one another, so one buffer serves them. Frames lie there as in the file. */
+  private scratchOf(size: number, position: number): Buffer {
+    const start = position % blockBytes;
+    const end = start + size;
+    if (end > scratchBytesKept) return blockMemory(end).subarray(start, end);
+    if (end > this.scratch.length) this.scratch = blockMemory(Math.min(2 * end, scratchBytesKept));
+    return this.scratch.subarray(start, end);
   }
 
   private async truncate(path: string, size: number): Promise<void> {

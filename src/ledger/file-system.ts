@@ -16,6 +16,8 @@ import {
 } from "node:fs/promises";
 import { promisify } from "node:util";
 
+import { withDirectWrites } from "./direct-write.ts";
+
 /**
  * As in node:fs: `a+` creates and appends, `wx` creates and must not find a file, `r+` reads and
  * writes. With `s` each write is durable when it resolves (O_DSYNC).
@@ -75,9 +77,10 @@ export interface FileSystem {
 
 export const nodeFileSystem: FileSystem = {
   open(path, flags, mode) {
-    return flags === "wxs" || flags === "r+s"
-      ? openSynced(path, flags, mode)
-      : open(path, flags, mode);
+    if (flags === "r+") return openForWriting(path);
+    if (flags === "wxs") return openByNumber(path, O_RDWR | O_DSYNC | O_CREAT | O_EXCL, mode);
+    if (flags === "r+s") return openByNumber(path, O_RDWR | O_DSYNC);
+    return open(path, flags, mode);
   },
   link,
   mkdir,
@@ -91,7 +94,7 @@ export const nodeFileSystem: FileSystem = {
   lock: async (path, mode) => (await import("./file-lock.ts")).lockFile(path, mode),
 };
 
-const { O_CREAT, O_DSYNC, O_EXCL, O_RDWR } = callbacks.constants;
+const { O_CREAT, O_DIRECT, O_DSYNC, O_EXCL, O_RDWR } = callbacks.constants;
 const openNumber = promisify(callbacks.open);
 const writeTo = promisify(callbacks.write);
 const readFrom = promisify(callbacks.read);
@@ -101,10 +104,16 @@ const truncate = promisify(callbacks.ftruncate);
 const statOf = promisify(callbacks.fstat);
 const closeNumber = promisify(callbacks.close);
 
-/** A FileHandle costs more than the calls themselves where files come by the thousand. */
-async function openSynced(path: string, flags: "r+s" | "wxs", mode?: number): Promise<OpenFile> {
-  const bits = O_RDWR | O_DSYNC | (flags === "wxs" ? O_CREAT | O_EXCL : 0);
-  const file = await openNumber(path, bits, mode);
+async function openForWriting(path: string): Promise<OpenFile> {
+  const file = await openByNumber(path, O_RDWR);
+  // Not on every system.
+  if (O_DIRECT === undefined) return file;
+  return withDirectWrites(file, () => openByNumber(path, O_RDWR | O_DIRECT));
+}
+
+/** A FileHandle costs more than the calls themselves where these come by the thousand. */
+async function openByNumber(path: string, flags: number, mode?: number): Promise<OpenFile> {
+  const file = await openNumber(path, flags, mode);
   return {
     write: (bytes, offset, length, position) => writeTo(file, bytes, offset, length, position),
     read: (bytes, offset, length, position) => readFrom(file, bytes, offset, length, position),

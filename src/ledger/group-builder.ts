@@ -127,16 +127,16 @@ export class GroupBuilder {
   }
 
   /** Writes the group's records; `writer` then holds their bytes. */
-  stamp(items: readonly Item[], time: bigint, records: EarlierRecords): Group {
+  stamp(items: readonly Item[], { time, position }: GroupPlace, records: EarlierRecords): Group {
     const group: Group = { items, first: this.#memory.tree.size, time };
     const { epoch } = this.#memory.counters;
     const epochKey = this.#epochKey(epoch);
     for (const item of items) if (item.type === "control") item.source = item.makeSource();
     const count = items.reduce((sum, item) => sum + itemCount(item), 0);
-    const bytes = items.reduce((sum, item) => sum + itemBytes(item), 0);
+    const bodyBytes = items.reduce((sum, item) => sum + itemBytes(item), 0);
     const { writer } = this.#memory;
     const frame = { group: group.first, time, keyName: keyName(epoch, epochKey), writer };
-    this.writer.begin(frame, count, bytes);
+    this.writer.begin(frame, { count, bodyBytes, position });
     // Actions and control records count alike in the log, but only actions are in the window.
     const earlier: Earlier = { records, recordOf: [] };
     for (const item of items) {
@@ -227,6 +227,12 @@ export class GroupBuilder {
   abandon(): void {
     this.#memory.chains.abandon();
   }
+}
+
+export interface GroupPlace {
+  readonly time: bigint;
+  /** Where in the segment the group's lines begin, unless it begins one. */
+  readonly position: number;
 }
 
 /** What is told of durable records with the ids of new ones, by index. */

@@ -4,6 +4,7 @@
  * are. What it writes is what `chain.ts` would encode, only without objects.
  */
 import { digestBytes } from "../audit/prepared-batch.ts";
+import { blockBytes, blockMemory } from "../bytes/block-memory.ts";
 import { writeHex } from "../bytes/hex.ts";
 import { groupLinesBytesMax, lineFrameBytesMax } from "../limits.ts";
 import type { Chain, Chains } from "./chains.ts";
@@ -16,9 +17,10 @@ const LINE_END = Buffer.from("}\n", "latin1");
 const bufferBytesKept = 32 * 1024 * 1024;
 
 export class GroupWriter {
-  /** Lines of the group: the first `length` bytes. */
-  lines: Buffer = Buffer.allocUnsafe(1024 * 1024);
-  length = 0;
+  /** Holds the lines of the group, in `[#start, #end)`. */
+  #lines: Buffer = blockMemory(1024 * 1024);
+  #start = 0;
+  #end = 0;
   count = 0;
   /** 32 bytes per record each. */
   entries: Buffer = Buffer.alloc(0);
@@ -33,10 +35,12 @@ export class GroupWriter {
     this.#place = { frame, index: 0, sequence: 0, tips, tipAt: 0, conflictOf: undefined };
   }
 
-  /** Begins a group of at most `count` records with bodies of at most `bodyBytes` in all. */
-  begin(frame: GroupFrame, count: number, bodyBytes: number): void {
-    this.#reserve(bodyBytes + count * lineFrameBytesMax, count);
-    this.length = 0;
+  /** Begins a group, which needs that much room. */
+  begin(frame: GroupFrame, { count, bodyBytes, position }: GroupRoom): void {
+    this.#reserve(blockBytes + bodyBytes + count * lineFrameBytesMax, count);
+    // Lines lie in memory as they will in the file.
+    this.#start = position % blockBytes;
+    this.#end = this.#start;
     this.count = 0;
     this.#place.frame = frame;
   }
@@ -48,20 +52,20 @@ export class GroupWriter {
 
   /** Writes record `position` of `source` as the chain's next; `conflictOf` as hexadecimal. */
   add(chain: Chain, pen: HeadPen, record: SourcePosition): void {
-    const { lines } = this;
+    const lines = this.#lines;
     const { source, position } = record;
     const macAt = this.count * digestBytes;
     pen.write(source, position, this.#placeOf(chain, record.conflictOf));
     pen.mac(this.macs, macAt);
     pen.entry(this.entries, macAt);
-    let at = copyBytes(lines, this.length, LINE_START);
+    let at = copyBytes(lines, this.#end, LINE_START);
     at = pen.copyTo(lines, at);
     at = copyBytes(lines, at, MAC_START);
     writeHex(lines, at, this.macs, macAt, digestBytes);
     at = copyBytes(lines, at + 2 * digestBytes, BODY_START);
     const bodyStart = position === 0 ? 0 : source.bodyEnds[position - 1]!;
     at += source.bodies.copy(lines, at, bodyStart, source.bodyEnds[position]);
-    this.length = copyBytes(lines, at, LINE_END);
+    this.#end = copyBytes(lines, at, LINE_END);
     chain.draftSequence++;
     chain.draftAt = this.count++;
   }
@@ -77,19 +81,34 @@ export class GroupWriter {
     return place;
   }
 
-  /** The line bytes of the group, a view. */
+  /** Bytes of the lines. */
+  get length(): number {
+    return this.#end - this.#start;
+  }
+
+  /** The lines, a view. */
   written(): Buffer {
-    return this.lines.subarray(0, this.length);
+    return this.#lines.subarray(this.#start, this.#end);
   }
 
   #reserve(bytes: number, count: number): void {
-    const oversized = this.lines.length > bufferBytesKept && bytes <= bufferBytesKept;
-    if (bytes > this.lines.length || oversized) this.lines = Buffer.allocUnsafe(roundUp(bytes));
+    const { length } = this.#lines;
+    const isOversized = length > bufferBytesKept && bytes <= bufferBytesKept;
+    if (bytes > length || isOversized) this.#lines = blockMemory(roundUp(bytes));
     if (count * digestBytes > this.entries.length) {
       this.entries = Buffer.allocUnsafe(roundUp(count * digestBytes));
       this.macs = Buffer.allocUnsafe(roundUp(count * digestBytes));
     }
   }
+}
+
+export interface GroupRoom {
+  /** Records at most. */
+  readonly count: number;
+  /** Bytes of their bodies at most. */
+  readonly bodyBytes: number;
+  /** Where in its file the group is going to stand, as far as that is known. */
+  readonly position: number;
 }
 
 export interface SourcePosition {

@@ -218,12 +218,12 @@ export class Sequencer {
   }
 
   async #build(items: readonly Item[], time: bigint): Promise<Group | undefined> {
-    const { builder } = this.#parts;
+    const { builder, segments } = this.#parts;
     try {
       const alike = builder.alike(items);
       const earlier = alike.length > 0 ? await this.#parts.recordsAt(alike) : none;
       builder.decide(items, earlier);
-      return builder.stamp(items, time, earlier);
+      return builder.stamp(items, { time, position: segments.place.bytes }, earlier);
     } catch (error) {
       builder.abandon();
       const cause = error instanceof Error ? error : new Error(String(error));
