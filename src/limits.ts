@@ -65,6 +65,10 @@ export const refusalCharsMax = 400;
 /** Ingest: requests in flight at shutdown may finish this long. */
 export const drainMsMax = 10_000;
 
+/** Memory that waits to be used again by the next requests, and for how long it waits. */
+export const pooledBytesMax: number = 16 * MIB;
+export const poolIdleMs = 5_000;
+
 /** Ledger: one segment file before it is closed. */
 export const segmentBytesMax: number = 64 * MIB;
 /** Ledger: bytes of one group commit. */

@@ -1,6 +1,7 @@
 /** Appends JSON to one growing buffer, from bytes where bytes are at hand. */
 import { isUtf8 } from "node:buffer";
 import { writeHex } from "../bytes/hex.ts";
+import { pool } from "../bytes/pool.ts";
 import { decodeUtf8Lossy } from "../bytes/utf8.ts";
 
 const QUOTE = 0x22;
@@ -40,7 +41,7 @@ export class JsonWriter {
   #sourceWords: DataView = NO_WORDS;
 
   constructor(size: number) {
-    this.bytes = blank(size);
+    this.bytes = pool.acquire(size);
     this.#view = Buffer.from(this.bytes.buffer);
     this.words = new DataView(this.bytes.buffer);
   }
@@ -50,8 +51,9 @@ export class JsonWriter {
     if (this.at + count <= this.bytes.length) return;
     let size = this.bytes.length * 2;
     while (size < this.at + count) size *= 2;
-    const bytes = blank(size);
+    const bytes = pool.acquire(size);
     bytes.set(this.bytes.subarray(0, this.at));
+    pool.release(this.bytes);
     this.bytes = bytes;
     this.#view = Buffer.from(bytes.buffer);
     this.words = new DataView(bytes.buffer);
@@ -243,11 +245,6 @@ function special(word: number): number {
   // Subtracting sets the top bit of a byte below 0x20, or of one that is the quote or backslash.
   // A borrow may set it in the byte above as well, which is then looked at for nothing.
   return (word - 0x20202020) | (quote - 0x01010101) | (backslash - 0x01010101) | word;
-}
-
-/** Not zeroed: only what was written is ever read. */
-function blank(size: number): Uint8Array {
-  return new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
 }
 
 function escapeTail(bytes: Uint8Array, start: number, byte: number, escape: number): number {

@@ -4,6 +4,7 @@
  * request, because children come before their parents; then identities, which relations need; then
  * the bodies, which need both; and last the stamps, which carry the identities.
  */
+import { pool } from "../bytes/pool.ts";
 import { Ancestry } from "./ancestry.ts";
 import { ChainResolver } from "./chains.ts";
 import { encodeBodies } from "./bodies.ts";
@@ -82,6 +83,8 @@ export function prepare(
     statistics: { items: walk.items, redactionsByClass: redacted.countsByClass },
   };
   chains.remember();
+  const isOwn = redacted.bytes !== request.bytes;
+  if (isOwn && batch.forward !== redacted.bytes) pool.release(redacted.bytes);
   return batch;
 }
 

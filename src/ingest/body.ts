@@ -2,6 +2,7 @@
  * The body of one request, copied once from the chunks that a socket yields. The chunks themselves
  * are not kept: each is a part of a larger buffer that it would keep alive.
  */
+import { pool } from "../bytes/pool.ts";
 import { bodyAheadBytesMax } from "../limits.ts";
 import type { Admission } from "./budget.ts";
 
@@ -11,7 +12,7 @@ const aheadFactor = 64;
 export class Body {
   /** Bytes that came so far. */
   size = 0;
-  private buffer: Buffer = Buffer.alloc(0);
+  private buffer: Uint8Array = NOTHING;
   private readonly admission: Admission;
   private readonly announced: number;
 
@@ -34,21 +35,16 @@ export class Body {
   private grow(needed: number): void {
     const ahead = Math.min(needed * aheadFactor, bodyAheadBytesMax);
     const room = Math.max(needed, ahead, 2 * this.buffer.length);
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(room, this.announced)));
-    this.buffer.copy(grown, 0, 0, this.size);
+    const grown = pool.acquire(Math.max(needed, Math.min(room, this.announced)));
+    grown.set(this.buffer.subarray(0, this.size));
+    pool.release(this.buffer);
     this.buffer = grown;
   }
 
-  /** All that came, in a buffer of just that size. */
-  bytes(): Buffer {
-    const { buffer, size } = this;
-    return size === buffer.length ? buffer : copyOf(buffer.subarray(0, size));
+  /** All that came, to be released by the caller. */
+  bytes(): Uint8Array {
+    return pool.compact(this.buffer, this.size);
   }
 }
 
-/** A copy that keeps nothing else alive. */
-export function copyOf(bytes: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  bytes.copy(copy);
-  return copy;
-}
+const NOTHING = new Uint8Array(0);

@@ -4,6 +4,7 @@
  */
 import type { Signal } from "../audit/otlp/schema.ts";
 import type { TelemetryRequest } from "../audit/request.ts";
+import { pool } from "../bytes/pool.ts";
 import type { Authentication } from "./authentication.ts";
 import type { Admission, Budget } from "./budget.ts";
 import { type TimeLimit, timeOver } from "./collect.ts";
@@ -196,6 +197,7 @@ async function handOn(
       inflated = await inflateLarge(deflated, connection, station);
       turn = await station.turns.take(connection, admission);
     }
+    if (inflated !== body.bytes) pool.release(body.bytes);
     const bytes = transcode(inflated, exchange, station, admission);
     progress.items = checkWire(exchange.signal, bytes);
     if (bytes.length === 0) return null;
@@ -247,6 +249,7 @@ function transcode(
   const transcoded = station.transcode(exchange.signal, bytes);
   admission.take(transcoded.length);
   admission.give(bytes.length);
+  pool.release(bytes);
   return transcoded;
 }
 

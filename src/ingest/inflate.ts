@@ -14,8 +14,8 @@ import {
   type ZstdOptions,
 } from "node:zlib";
 import type { Transform } from "node:stream";
+import { pool } from "../bytes/pool.ts";
 import { deflatedAtOnceBytesMax, inflateAtOnceBytesMax } from "../limits.ts";
-import { copyOf } from "./body.ts";
 import type { Admission } from "./budget.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -68,8 +68,7 @@ export function inflateAtOnce(deflated: Deflated): Uint8Array | null {
     const inflated = CODECS[encoding].atOnce(bytes, { maxOutputLength, chunkSize });
     admission.take(inflated.length);
     admission.give(bytes.length);
-    const { byteLength } = inflated.buffer;
-    return byteLength > inflated.length * wasteFactorMax ? copyOf(inflated) : inflated;
+    return pool.compact(inflated, inflated.length);
   } catch (error) {
     if (error instanceof Refusal) throw error;
     if (codeOf(error) === "ERR_BUFFER_TOO_LARGE") return null;
@@ -77,8 +76,6 @@ export function inflateAtOnce(deflated: Deflated): Uint8Array | null {
   }
 }
 
-/** A result that fills less of its buffer is copied, so that the rest is not kept. */
-const wasteFactorMax = 1.25;
 const roomBytesMin = 1024;
 /** As telemetry deflates, rounded up. */
 const usualFactor = 8;

@@ -1,6 +1,6 @@
 /** One received request, from its bytes to its durable records. */
 import type { Handler } from "../ingest/receivers.ts";
-import { release } from "../bytes/release.ts";
+import { pool } from "../bytes/pool.ts";
 import { Refusal } from "../ingest/refusal.ts";
 import type { Core } from "./core.ts";
 import type { Metrics } from "./metrics.ts";
@@ -34,7 +34,7 @@ export function requestHandler({ core, preparer, metrics }: HandlerParts): Handl
     } finally {
       admission?.release();
       // They stand in the log, or are refused.
-      release(batch.bodies);
+      pool.release(batch.bodies);
     }
   };
 }

@@ -44,7 +44,7 @@ export async function startRig(options: Partial<ReceiverOptions> = {}): Promise<
       ...options,
     },
     (request) => {
-      requests.push(request);
+      requests.push({ ...request, bytes: Buffer.from(request.bytes) });
       return rig.handle(request);
     },
   );

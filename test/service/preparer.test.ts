@@ -8,6 +8,7 @@ import type { KeyRing } from "../../src/ledger/keys.ts";
 import { parseConfig } from "../../src/service/config.ts";
 import type { Log } from "../../src/service/log.ts";
 import { auditPolicy, policyParts } from "../../src/service/policy.ts";
+import { Lane } from "../../src/service/preparing/lane.ts";
 import { inlinePreparer } from "../../src/service/preparing/preparer.ts";
 import type { Preparer } from "../../src/service/preparing/preparer.ts";
 import { openThreads } from "../../src/service/preparing/threads.ts";
@@ -188,11 +189,13 @@ describe("a thread that fails", () => {
     async (fault) => {
       const { preparer, messages } = await openHostile();
       const connection = {};
-      const texts = ["1", fault, "lost with it", "22", "333"];
+      expect(await outcome(preparer.prepare(order("1"), connection))).toBe(1);
+      // The thread has the first two at a time.
+      const texts = [fault, "lost with it", "22", "333"];
       const outcomes = await Promise.all(
         texts.map((text) => outcome(preparer.prepare(order(text), connection))),
       );
-      expect(outcomes).toEqual([1, "unavailable", "unavailable", 2, 3]);
+      expect(outcomes).toEqual(["unavailable", "unavailable", 2, 3]);
       expect(messages).toEqual(["a thread that prepares requests ended"]);
       expect(await outcome(preparer.prepare(order("4444"), connection))).toBe(4);
     },
@@ -218,6 +221,20 @@ describe("a thread that fails", () => {
     await sent[3];
     await Promise.all([...sent, send("small", {})]);
     expect(order.indexOf("small")).toBeLessThan(9);
+  });
+
+  test("one that did its work has nothing left to do", async () => {
+    const bounds = { ...patient, silenceMsMax: 1500, heapMibMax: 64 };
+    const lane = await Lane.open({ data, script, bounds, log: silentLog().log });
+    onTestFinished(() => lane.close());
+    const requests = ["1", "22"].map((text) =>
+      lane.prepare(requestOf(Buffer.from(text)), { served: 0 }),
+    );
+    expect(lane.bytes).toBe(3);
+    await Promise.all(requests);
+    const whole = new Uint8Array(30_000).fill(0x31);
+    await lane.prepare(requestOf(whole), { served: 0 });
+    expect(lane.bytes).toBe(0);
   });
 
   test("closing refuses what is not done", async () => {

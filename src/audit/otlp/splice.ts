@@ -2,6 +2,7 @@
  * Changes bytes inside nested protobuf messages and leaves every other byte alone. A change alters
  * the length of all messages around it, so each edit names the message that directly holds it.
  */
+import { pool } from "../../bytes/pool.ts";
 import { varintSize, writeVarint } from "../../bytes/wire.ts";
 
 /** A length-delimited field on the way from the request to an edit. One object per field. */
@@ -124,8 +125,7 @@ class Splicing {
 
   constructor(bytes: Uint8Array, size: number) {
     this.#bytes = bytes;
-    // All of it is written, so it needs no zeros before.
-    this.#result = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
+    this.#result = pool.acquire(size);
   }
 
   put(start: number, stop: number, replacement: Uint8Array): void {

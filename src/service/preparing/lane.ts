@@ -84,12 +84,14 @@ export class Lane {
   }
 
   async prepare(request: TelemetryRequest, sender: Sender): Promise<PreparedBatch> {
-    this.#bytes += request.bytes.length;
+    // Then the thread has them.
+    const { length } = request.bytes;
+    this.#bytes += length;
     try {
       const turn = await this.#turns.take(sender);
       return await this.#hand(request).finally(() => turn.end());
     } finally {
-      this.#bytes -= request.bytes.length;
+      this.#bytes -= length;
     }
   }
 

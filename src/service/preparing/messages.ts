@@ -5,7 +5,7 @@
 import type { PreparedBatch } from "../../audit/prepared-batch.ts";
 import type { TelemetryRequest } from "../../audit/request.ts";
 import { RequestError } from "../../audit/request-error.ts";
-import { fills } from "../../bytes/release.ts";
+import { fills, pool } from "../../bytes/pool.ts";
 import { WireError } from "../../bytes/wire.ts";
 import type { PolicyParts } from "../policy.ts";
 
@@ -49,10 +49,8 @@ export function batchOf(answer: Answer): PreparedBatch {
 
 /** The request with bytes of its own: copied where those that came share memory with others. */
 export function taskOf(request: TelemetryRequest): { task: Task; transfer: ArrayBuffer[] } {
-  const { buffer, length } = request.bytes;
-  const isWhole = buffer instanceof ArrayBuffer && buffer.byteLength === length && length > 0;
-  const bytes = isWhole ? new Uint8Array(buffer) : new Uint8Array(request.bytes);
-  return { task: { ...request, bytes }, transfer: [bytes.buffer] };
+  const bytes = ownBytes(request.bytes);
+  return { task: { ...request, bytes }, transfer: [bytes.buffer as ArrayBuffer] };
 }
 
 /** The batch, and its memory, each part of it once. */
@@ -70,7 +68,10 @@ export function answerOfBatch(batch: PreparedBatch): { answer: Answer; transfer:
   return { answer: { batch: own }, transfer: [...transfer] };
 }
 
-/** Copied where it is a small part of its memory, such as of a pool that others have parts of. */
+/** Copied where it is a small part of its memory, which others may have parts of. */
 function ownBytes(bytes: Uint8Array): Uint8Array {
-  return fills(bytes) ? bytes : new Uint8Array(bytes);
+  if (fills(bytes)) return bytes;
+  const copy = new Uint8Array(bytes);
+  pool.release(bytes);
+  return copy;
 }

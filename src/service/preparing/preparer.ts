@@ -4,7 +4,7 @@ import { prepare } from "../../audit/prepare.ts";
 import type { PreparedBatch } from "../../audit/prepared-batch.ts";
 import type { TelemetryRequest } from "../../audit/request.ts";
 import { TraceMemory } from "../../audit/trace-memory.ts";
-import { release } from "../../bytes/release.ts";
+import { pool } from "../../bytes/pool.ts";
 
 /** The same batches, wherever the work is done. */
 export interface Preparer {
@@ -20,14 +20,19 @@ export interface Preparer {
   close(): Promise<void>;
 }
 
+/** On this thread, at once. */
+interface InlinePreparer extends Preparer {
+  prepare(request: TelemetryRequest): PreparedBatch;
+}
+
 /** One memory of traces for all connections. */
-export function inlinePreparer(policy: AuditPolicy): Preparer {
+export function inlinePreparer(policy: AuditPolicy): InlinePreparer {
   const memory = new TraceMemory();
   return {
     prepare(request) {
       const batch = prepare(request, policy, memory);
       // What is forwarded may be the request itself.
-      if (batch.forward.buffer !== request.bytes.buffer) release(request.bytes);
+      if (batch.forward.buffer !== request.bytes.buffer) pool.release(request.bytes);
       return batch;
     },
     close: () => Promise.resolve(),
