@@ -6,10 +6,12 @@
 import type { ChainName } from "../audit/prepared-batch.ts";
 import { chainPensMax } from "../limits.ts";
 import { deriveChainKey, genesisMac } from "./chain.ts";
+import { ChainNames } from "./chain-names.ts";
 import { digestBytes } from "./digest.ts";
 import { HeadPen } from "./head-pen.ts";
+import type { ScannedLine } from "./line.ts";
 import { TipsTree } from "./tips-tree.ts";
-import { tipTag, type Tip } from "./tips.ts";
+import { tipTag } from "./tips.ts";
 
 export interface Chain extends ChainName {
   readonly slot: number;
@@ -19,15 +21,13 @@ export interface Chain extends ChainName {
   draftSequence: number;
   /** Its place among the MACs of that group; -1 where it has none of the chain. */
   draftAt: number;
-  /** True where the tips tree does not have the tip yet. */
-  moved: boolean;
   pen: HeadPen | undefined;
   penEpoch: number;
 }
 
 /** All chains of a ledger, by slot: how a state snapshot holds them. */
 export interface PackedChains {
-  /** Namespace and tenant of each, each with a line feed behind it: names have none. */
+  /** See `ChainNames`. */
   readonly names: Buffer;
   readonly sequences: Float64Array;
   /** 32 bytes each. */
@@ -41,7 +41,11 @@ const tipsAtOnce = 4096;
 
 export class Chains {
   readonly #descriptorDigest: Uint8Array;
-  readonly #chains = new Map<string, Chain>();
+  readonly #names = new ChainNames();
+  /** By slot, those that were asked for. */
+  readonly #chains: (Chain | undefined)[] = Array.from({ length: slotsAtFirst });
+  /** By slot: that of the newest durable record. */
+  #sequences: Float64Array = new Float64Array(slotsAtFirst);
   /** By slot: the MAC of the newest durable record, the genesis value before the first. */
   macs: Buffer = Buffer.alloc(slotsAtFirst * digestBytes);
   /** By slot: the place in the tips tree, by the chain's key in the epoch of its first record. */
@@ -50,14 +54,14 @@ export class Chains {
   keys: Buffer = Buffer.alloc(slotsAtFirst * digestBytes);
   #keyEpochs: Float64Array = new Float64Array(slotsAtFirst);
   #isTagged: Uint8Array = new Uint8Array(slotsAtFirst);
-  /** As in `PackedChains`: the first `#namesEnd` bytes. */
-  #names: Buffer = Buffer.alloc(slotsAtFirst * digestBytes);
-  #namesEnd = 0;
+  /** By slot: its leaf in the tips tree plus one, or 0, and whether the leaf has an older tip. */
+  #leaves: Int32Array = new Int32Array(slotsAtFirst);
+  #isMoved: Uint8Array = new Uint8Array(slotsAtFirst);
   /** Chains that have a pen, in the order in which they lose it to others. */
   #withPen: Chain[] = [];
   #nextPen = 0;
   #drafts: Chain[] = [];
-  #moved: Chain[] = [];
+  #moved: number[] = [];
   #durableCount = 0;
   readonly #tips = new TipsTree();
 
@@ -66,7 +70,7 @@ export class Chains {
   }
 
   get count(): number {
-    return this.#chains.size;
+    return this.#names.count;
   }
 
   /** Chains with a durable record. */
@@ -75,57 +79,58 @@ export class Chains {
   }
 
   find(name: ChainName): Chain | undefined {
-    return this.#chains.get(keyOf(name));
+    return this.#at(this.#names.find(name));
   }
 
-  /** The chain of that name, begun where it is new. */
-  open(name: ChainName): Chain {
-    const key = keyOf(name);
-    const known = this.#chains.get(key);
-    if (known !== undefined) return known;
-    const begun = this.#begin(name);
-    this.#chains.set(key, begun);
-    this.macs.set(genesisMac(this.#descriptorDigest, name), begun.slot * digestBytes);
-    this.#appendName(key);
-    return begun;
+  /** The chain of the line. */
+  findOf(line: ScannedLine): Chain | undefined {
+    return this.#at(this.#names.findOf(line));
   }
 
-  #appendName(key: string): void {
-    const end = this.#namesEnd + key.length + 1;
-    if (end > this.#names.length) this.#names = doubled(this.#names);
-    this.#names.write(`${key}\n`, this.#namesEnd, "latin1");
-    this.#namesEnd = end;
+  #at(slot: number): Chain | undefined {
+    if (slot < 0) return undefined;
+    return (this.#chains[slot] ??= this.#chainAt(slot, this.#names.nameOf(slot)));
   }
 
-  #begin(name: ChainName): Chain {
-    const slot = this.#chains.size;
-    if ((slot + 1) * digestBytes > this.macs.length) this.#grow();
-    this.#keyEpochs[slot] = 0;
-    this.#isTagged[slot] = 0;
-    const { namespace, tenant } = name;
+  #chainAt(slot: number, { namespace, tenant }: ChainName): Chain {
+    const sequence = this.#sequences[slot]!;
     return {
       namespace,
       tenant,
       slot,
-      sequence: 0,
-      draftSequence: 0,
+      sequence,
+      draftSequence: sequence,
       draftAt: -1,
-      moved: false,
       pen: undefined,
       penEpoch: 0,
     };
   }
 
-  #grow(): void {
-    this.macs = doubled(this.macs);
-    this.#tags = doubled(this.#tags);
-    this.keys = doubled(this.keys);
-    const epochs = this.#keyEpochs;
-    this.#keyEpochs = new Float64Array(2 * epochs.length);
-    this.#keyEpochs.set(epochs);
-    const tagged = this.#isTagged;
-    this.#isTagged = new Uint8Array(2 * tagged.length);
-    this.#isTagged.set(tagged);
+  /** The chain of that name, begun where it is new. */
+  open(name: ChainName): Chain {
+    const known = this.find(name);
+    if (known !== undefined) return known;
+    const slot = this.#names.add(name);
+    this.#reserve(slot + 1);
+    this.#sequences[slot] = 0;
+    this.#keyEpochs[slot] = 0;
+    this.#isTagged[slot] = 0;
+    this.macs.set(genesisMac(this.#descriptorDigest, name), slot * digestBytes);
+    return (this.#chains[slot] = this.#chainAt(slot, name));
+  }
+
+  #reserve(count: number): void {
+    if (count <= this.#chains.length) return;
+    const slots = 2 ** Math.ceil(Math.log2(count));
+    while (this.#chains.length < slots) this.#chains.push(undefined);
+    this.macs = Buffer.concat([this.macs], slots * digestBytes);
+    this.#tags = Buffer.concat([this.#tags], slots * digestBytes);
+    this.keys = Buffer.concat([this.keys], slots * digestBytes);
+    this.#sequences = longer(this.#sequences, new Float64Array(slots));
+    this.#keyEpochs = longer(this.#keyEpochs, new Float64Array(slots));
+    this.#isTagged = longer(this.#isTagged, new Uint8Array(slots));
+    this.#leaves = longer(this.#leaves, new Int32Array(slots));
+    this.#isMoved = longer(this.#isMoved, new Uint8Array(slots));
   }
 
   /** Place in `keys` of the chain's key in that epoch. */
@@ -137,7 +142,8 @@ export class Chains {
     this.keys.set(key, at);
     this.#keyEpochs[slot] = epoch;
     if (this.#isTagged[slot] === 0) {
-      this.#tags.set(tipTag(key, this.#descriptorDigest, chain), at);
+      // It has no record yet: what stands for its newest MAC is its genesis value.
+      this.#tags.set(tipTag(key, this.macs.subarray(at, at + digestBytes)), at);
       this.#isTagged[slot] = 1;
     }
     return at;
@@ -184,18 +190,19 @@ export class Chains {
     for (const chain of this.#drafts) {
       if (chain.sequence === 0) this.#durableCount++;
       chain.sequence = chain.draftSequence;
+      this.#sequences[chain.slot] = chain.sequence;
       const from = chain.draftAt * digestBytes;
       macs.copy(this.macs, chain.slot * digestBytes, from, from + digestBytes);
       chain.draftAt = -1;
-      this.#move(chain);
+      this.#move(chain.slot);
     }
     this.#drafts = [];
   }
 
-  #move(chain: Chain): void {
-    if (chain.moved) return;
-    chain.moved = true;
-    this.#moved.push(chain);
+  #move(slot: number): void {
+    if (this.#isMoved[slot] === 1) return;
+    this.#isMoved[slot] = 1;
+    this.#moved.push(slot);
   }
 
   /** Root of the tips tree over the durable tips. */
@@ -205,10 +212,12 @@ export class Chains {
     return this.#tips.root();
   }
 
-  #settle(moved: readonly Chain[]): void {
-    for (const chain of moved) {
-      this.#tips.set(this.#tipOf(chain));
-      chain.moved = false;
+  #settle(moved: readonly number[]): void {
+    for (const slot of moved) {
+      const at = slot * digestBytes;
+      this.#leaves[slot] ||= this.#tips.leafOf(this.#tags.subarray(at, at + digestBytes)) + 1;
+      this.#tips.update(this.#leaves[slot] - 1, this.#sequences[slot]!, this.macs, at);
+      this.#isMoved[slot] = 0;
     }
   }
 
@@ -218,10 +227,10 @@ export class Chains {
    */
   *settleTips(): Generator<void> {
     if (this.#moved.length <= tipsAtOnce) return;
-    const parts: Chain[][] = Array.from({ length: 256 }, () => []);
-    for (const chain of this.#moved) parts[this.#tags[chain.slot * digestBytes]!]!.push(chain);
+    const parts: number[][] = Array.from({ length: 256 }, () => []);
+    for (const slot of this.#moved) parts[this.#tags[slot * digestBytes]!]!.push(slot);
     this.#moved = [];
-    let part: Chain[] = [];
+    let part: number[] = [];
     for (const next of parts) {
       part.push(...next);
       if (part.length < tipsAtOnce) continue;
@@ -231,11 +240,6 @@ export class Chains {
       yield;
     }
     this.#settle(part);
-  }
-
-  #tipOf({ slot, sequence }: Chain): Tip {
-    const [start, end] = [slot * digestBytes, (slot + 1) * digestBytes];
-    return { tag: this.#tags.subarray(start, end), sequence, mac: this.macs.subarray(start, end) };
   }
 
   /** The group failed: as if it had never been. */
@@ -255,9 +259,8 @@ export class Chains {
   }
 
   #remove(chain: Chain): void {
-    const key = keyOf(chain);
-    this.#chains.delete(key);
-    this.#namesEnd -= key.length + 1;
+    this.#names.removeLast();
+    this.#chains[chain.slot] = undefined;
     const place = this.#withPen.indexOf(chain);
     if (place >= 0) this.#withPen[place]!.pen = undefined;
     if (place >= 0) this.#withPen.splice(place, 1);
@@ -265,10 +268,10 @@ export class Chains {
 
   /** All chains as a state snapshot has them; each has a durable record then. */
   pack(): PackedChains {
-    const used = this.#chains.size * digestBytes;
+    const used = this.count * digestBytes;
     return {
-      names: Buffer.from(this.#names.subarray(0, this.#namesEnd)),
-      sequences: Float64Array.from(this.#chains.values(), ({ sequence }) => sequence),
+      names: this.#names.pack(),
+      sequences: this.#sequences.slice(0, this.count),
       macs: Buffer.from(this.macs.subarray(0, used)),
       tags: Buffer.from(this.#tags.subarray(0, used)),
     };
@@ -276,28 +279,25 @@ export class Chains {
 
   /** Chains as `pack` gave them, into none. */
   restore({ names, sequences, macs, tags }: PackedChains): void {
-    const parts = names.toString("latin1").split("\n");
-    for (const [slot, sequence] of sequences.entries()) {
-      const name = { namespace: parts[2 * slot]!, tenant: parts[2 * slot + 1]! };
-      const chain = this.#begin(name);
-      const key = keyOf(name);
-      this.#chains.set(key, chain);
-      this.#appendName(key);
-      chain.sequence = sequence;
-      chain.draftSequence = sequence;
-      this.#isTagged[slot] = 1;
-      this.#move(chain);
-    }
+    const count = sequences.length;
+    this.#names.restore(names, count);
+    this.#reserve(count);
+    this.#sequences.set(sequences);
     this.macs.set(macs);
     this.#tags.set(tags);
-    this.#durableCount = sequences.length;
+    this.#isTagged.fill(1, 0, count);
+    for (let slot = 0; slot < count; slot++) this.#move(slot);
+    this.#durableCount = count;
   }
 }
 
-function doubled(bytes: Buffer): Buffer {
-  const longer = Buffer.alloc(2 * bytes.length);
-  longer.set(bytes);
-  return longer;
+/** `room` with what is in `values`, which are fewer. */
+function longer<Values extends Uint8Array | Int32Array | Float64Array>(
+  values: Values,
+  room: Values,
+): Values {
+  room.set(values);
+  return room;
 }
 
 /** Names hold neither spaces nor control characters. */

@@ -12,7 +12,6 @@ import type { KeyRing } from "./keys.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
 import { holdsText, ScannedLine } from "./line.ts";
 import { countActions, countControl, type LedgerMemory } from "./memory.ts";
-import { RecentChains } from "./recent-chains.ts";
 import { RecordHashes } from "./record-hashes.ts";
 import { RecordMac } from "./record-mac.ts";
 
@@ -43,7 +42,6 @@ export class Replay {
   #key: ReplayKey | undefined;
   readonly #hashes = new RecordHashes();
   readonly #writer: Buffer;
-  readonly #recent = new RecentChains<Chain>();
   /** Of the line that is being taken, as bytes and as the words that the window compares. */
   readonly #idWords = new Uint32Array(recordIdBytes / 4);
   readonly #id = new Uint8Array(this.#idWords.buffer);
@@ -64,27 +62,20 @@ export class Replay {
     const line = this.#line.scan(bytes, start, end);
     this.#checkPlace(line);
     const body = bytes.subarray(line.bodyStart, line.bodyEnd);
-    const chain = this.#open(line);
+    const { chains } = this.#memory;
+    const chain = chains.findOf(line) ?? chains.open(line);
     try {
       this.#checkChain(line, chain);
       this.#hashes.enter(line);
       this.#checkMac(line, chain);
       this.#checkBody(line);
     } catch (error) {
-      this.#memory.chains.forget(chain);
+      chains.forget(chain);
       throw error;
     }
     this.#take(line, chain, body);
     if (this.lastGroup?.group !== line.group) this.lastGroup = { group: line.group, ...place };
     this.#noteRoot();
-  }
-
-  #open(line: ScannedLine): Chain {
-    const recent = this.#recent.find(line);
-    if (recent !== undefined) return recent;
-    const chain = this.#memory.chains.open(line);
-    if (chain.sequence > 0) this.#recent.note(line, chain);
-    return chain;
   }
 
   /** It is this ledger's record: what cannot be made of it is no torn write to be set aside. */

@@ -4,14 +4,7 @@
  */
 import { Sha256Lanes } from "../bytes/sha256-lanes.ts";
 import { digestBytes } from "./digest.ts";
-import {
-  bitOf,
-  emptyTipsRoot,
-  tipLeafPrefix,
-  tipNodePrefix,
-  type Tip,
-  type TipStep,
-} from "./tips.ts";
+import { bitOf, emptyTipsRoot, tipLeafPrefix, tipNodePrefix, type TipStep } from "./tips.ts";
 
 /** A leaf by its number, a branch by the complement of its own. */
 type Reference = number;
@@ -32,7 +25,10 @@ export class TipsTree {
   #leafHashes: Uint8Array = new Uint8Array(digestBytes);
   #isLeafStale: Uint8Array = new Uint8Array(1);
   #staleLeaves: number[] = [];
-  /** By branch: the bit that it splits, its two sides, its hash. */
+  /** By leaf and by branch: the branch that it is a side of, -1 above all others. */
+  #leafParents: Int32Array = new Int32Array(1);
+  #branchParents: Int32Array = new Int32Array(1);
+  /** By branch: the bit that it splits, its two sides, its hash. Above a stale one all are. */
   #bits: Uint8Array = new Uint8Array(1);
   #sides: Int32Array = new Int32Array(2);
   #branchHashes: Uint8Array = new Uint8Array(digestBytes);
@@ -43,36 +39,48 @@ export class TipsTree {
     return this.#size;
   }
 
-  set(tip: Tip): void {
-    if (this.#size === 0) {
-      this.#root = this.#addLeaf(tip);
-      return;
-    }
-    const near = this.#leafTowards(tip.tag);
-    const bit = this.#differingBit(near, tip.tag);
-    if (bit < 0) this.#update(near, tip);
-    else this.#insert(tip, bit);
-  }
-
-  #addLeaf(tip: Tip): number {
-    const leaf = this.#size++;
-    this.#leaves = roomFor(this.#leaves, this.#size * leafBytes);
-    this.#leafHashes = roomFor(this.#leafHashes, this.#size * digestBytes);
-    this.#isLeafStale = roomFor(this.#isLeafStale, this.#size);
-    this.#leaves.set(tip.tag, leaf * leafBytes);
-    this.#writeTip(leaf, tip);
+  /** Number of the leaf with that tag; where there was none it has no record yet. */
+  leafOf(tag: Uint8Array): number {
+    const near = this.#size === 0 ? -1 : this.#leafTowards(tag);
+    const bit = near < 0 ? 0 : this.#differingBit(near, tag);
+    if (bit < 0) return near;
+    const leaf = near < 0 ? this.#addLeaf(tag) : this.#insert(tag, bit);
+    this.#spoil(leaf);
     return leaf;
   }
 
-  #writeTip(leaf: number, { sequence, mac }: Tip): void {
+  /** The leaf's tip from here on: the number of its newest record, and its MAC at `macs[macAt]`. */
+  // oxlint-disable-next-line max-params -- a place in bytes, on the hot path
+  update(leaf: number, sequence: number, macs: Uint8Array, macAt: number = 0): void {
     const at = leaf * leafBytes + digestBytes;
     const view = new DataView(this.#leaves.buffer, this.#leaves.byteOffset + at, sequenceBytes);
     view.setUint32(0, Math.floor(sequence / 2 ** 32));
     view.setUint32(4, sequence % 2 ** 32);
-    this.#leaves.set(mac, at + sequenceBytes);
+    copyBytes(this.#leaves, at + sequenceBytes, macs, macAt, digestBytes);
+    this.#spoil(leaf);
+  }
+
+  /** Its hash and those above it are to be made anew. */
+  #spoil(leaf: number): void {
     if (this.#isLeafStale[leaf] === 1) return;
     this.#isLeafStale[leaf] = 1;
     this.#staleLeaves.push(leaf);
+    let branch = this.#leafParents[leaf]!;
+    while (branch >= 0 && this.#isBranchStale[branch] === 0) {
+      this.#isBranchStale[branch] = 1;
+      branch = this.#branchParents[branch]!;
+    }
+  }
+
+  #addLeaf(tag: Uint8Array): number {
+    const leaf = this.#size++;
+    this.#leaves = roomFor(this.#leaves, this.#size * leafBytes);
+    this.#leafHashes = roomFor(this.#leafHashes, this.#size * digestBytes);
+    this.#isLeafStale = roomFor(this.#isLeafStale, this.#size);
+    this.#leafParents = roomFor(this.#leafParents, this.#size);
+    this.#leaves.set(tag, leaf * leafBytes);
+    this.#leafParents[leaf] = -1;
+    return leaf;
   }
 
   #leafTowards(tag: Uint8Array): number {
@@ -95,47 +103,38 @@ export class TipsTree {
     return -1;
   }
 
-  #update(leaf: number, tip: Tip): void {
-    for (let reference = this.#root; reference < 0;) {
-      this.#isBranchStale[~reference] = 1;
-      reference = this.#sideOf(~reference, tip.tag);
-    }
-    this.#writeTip(leaf, tip);
-  }
-
-  #insert(tip: Tip, bit: number): void {
-    let place = -1;
+  #insert(tag: Uint8Array, bit: number): number {
+    let parent = -1;
     let reference = this.#root;
     while (reference < 0 && this.#bits[~reference]! < bit) {
-      const branch = ~reference;
-      this.#isBranchStale[branch] = 1;
-      place = 2 * branch + bitOf(tip.tag, this.#bits[branch]!);
-      reference = this.#sides[place]!;
+      parent = ~reference;
+      reference = this.#sideOf(parent, tag);
     }
-    const added = ~this.#addBranch(bit, this.#addLeaf(tip), { tip, other: reference });
-    if (place < 0) this.#root = added;
-    else this.#sides[place] = added;
+    const leaf = this.#addLeaf(tag);
+    const branch = this.#addBranch(bit, parent);
+    const side = bitOf(tag, bit);
+    this.#adopt(branch, side, leaf);
+    this.#adopt(branch, 1 - side, reference);
+    if (parent < 0) this.#root = ~branch;
+    else this.#sides[2 * parent + bitOf(tag, this.#bits[parent]!)] = ~branch;
+    return leaf;
   }
 
-  #addBranch(
-    bit: number,
-    leaf: number,
-    { tip, other }: { readonly tip: Tip; readonly other: Reference },
-  ): number {
+  #adopt(branch: number, side: number, child: Reference): void {
+    this.#sides[2 * branch + side] = child;
+    if (child < 0) this.#branchParents[~child] = branch;
+    else this.#leafParents[child] = branch;
+  }
+
+  #addBranch(bit: number, parent: number): number {
     const branch = this.#branchCount++;
     this.#bits = roomFor(this.#bits, this.#branchCount);
     this.#isBranchStale = roomFor(this.#isBranchStale, this.#branchCount);
     this.#branchHashes = roomFor(this.#branchHashes, this.#branchCount * digestBytes);
-    if (2 * this.#branchCount > this.#sides.length) {
-      const sides = this.#sides;
-      this.#sides = new Int32Array(2 * sides.length);
-      this.#sides.set(sides);
-    }
+    this.#sides = roomFor(this.#sides, 2 * this.#branchCount);
+    this.#branchParents = roomFor(this.#branchParents, this.#branchCount);
     this.#bits[branch] = bit;
-    this.#isBranchStale[branch] = 1;
-    const side = bitOf(tip.tag, bit);
-    this.#sides[2 * branch + side] = leaf;
-    this.#sides[2 * branch + 1 - side] = other;
+    this.#branchParents[branch] = parent;
     return branch;
   }
 
@@ -246,11 +245,11 @@ function copyBytes(
 }
 
 /** Doubled as often as it takes. */
-function roomFor(bytes: Uint8Array, byteCount: number): Uint8Array {
-  if (byteCount <= bytes.length) return bytes;
-  let length = bytes.length;
-  while (length < byteCount) length *= 2;
-  const longer = new Uint8Array(length);
-  longer.set(bytes);
-  return longer;
+function roomFor<Values extends Uint8Array | Int32Array>(values: Values, count: number): Values {
+  if (count <= values.length) return values;
+  let { length } = values;
+  while (length < count) length *= 2;
+  const longer = values instanceof Int32Array ? new Int32Array(length) : new Uint8Array(length);
+  longer.set(values);
+  return longer as Values;
 }

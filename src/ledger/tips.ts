@@ -7,8 +7,6 @@
  * tag is its leaf; a larger set is split at the first bit in which its tags differ, and the node
  * carries that bit's number.
  */
-import type { ChainName } from "../audit/prepared-batch.ts";
-import { genesisMac } from "./chain.ts";
 import { digestBytes, hmacSha256, PREFIX, prefixedDigest, sha256 } from "./digest.ts";
 
 const prefix = Buffer.from(PREFIX.tips, "latin1");
@@ -20,15 +18,11 @@ export const tipNodePrefix: Uint8Array = Buffer.concat([prefix, Uint8Array.of(1)
 export const emptyTipsRoot: Uint8Array = prefixedDigest(PREFIX.tips);
 
 /**
- * Place of a chain in the tips tree. `chainKey` is the chain's key in the epoch of its first
- * record; later epochs do not move it.
+ * Place of a chain in the tips tree, from its genesis value. `chainKey` is the chain's key in the
+ * epoch of its first record; later epochs do not move it.
  */
-export function tipTag(
-  chainKey: Uint8Array,
-  descriptorDigest: Uint8Array,
-  chain: ChainName,
-): Uint8Array {
-  return hmacSha256(chainKey, PREFIX.tips, genesisMac(descriptorDigest, chain));
+export function tipTag(chainKey: Uint8Array, genesis: Uint8Array): Uint8Array {
+  return hmacSha256(chainKey, PREFIX.tips, genesis);
 }
 
 export interface Tip {

@@ -186,7 +186,9 @@ export class LedgerBuilder {
 
   tips(): TipsTree {
     const tree = new TipsTree();
-    for (const tip of this.#tips.values()) tree.set(tip);
+    for (const { tag, sequence, mac } of this.#tips.values()) {
+      tree.update(tree.leafOf(tag), sequence, mac);
+    }
     return tree;
   }
 
@@ -272,8 +274,8 @@ export class LedgerBuilder {
     if (tip === undefined) {
       // A chain's tag is by the key of the epoch in which it began.
       const key = deriveChainKey(this.epochKeys.at(-1)!, this.digest, chain);
-      const tag = tipTag(key, this.digest, chain);
-      tip = { sequence: 0, mac: genesisMac(this.digest, chain), tag };
+      const genesis = genesisMac(this.digest, chain);
+      tip = { sequence: 0, mac: genesis, tag: tipTag(key, genesis) };
       this.#tips.set(name, tip);
     }
     return tip;

@@ -88,8 +88,8 @@ export class Forger {
     const chains = new Map(records.map(({ head }) => [`${head.namespace} ${head.tenant}`, head]));
     for (const chain of chains.values()) {
       const own = records.filter(({ head }) => isOf(head, chain));
-      const tag = tipTag(this.#keyOf(chain, own[0]!.head.key), this.#digest, chain);
-      tips.set({ tag, sequence: own.length, mac: own.at(-1)!.mac });
+      const tag = tipTag(this.#keyOf(chain, own[0]!.head.key), genesisMac(this.#digest, chain));
+      tips.update(tips.leafOf(tag), own.length, own.at(-1)!.mac);
     }
     return this.control("seal", {
       action_count: since.filter(({ head }) => head.kind === "action").length,

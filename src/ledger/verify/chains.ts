@@ -6,9 +6,9 @@ import type { ChainName } from "../../audit/prepared-batch.ts";
 import { holdsHex, readHex, toHex } from "../../bytes/hex.ts";
 import { chainsMax } from "../../limits.ts";
 import { genesisMac } from "../chain.ts";
+import { ChainNames } from "../chain-names.ts";
 import { digestBytes } from "../digest.ts";
 import type { ScannedLine } from "../line.ts";
-import { RecentChains } from "../recent-chains.ts";
 import { RecordMac } from "../record-mac.ts";
 import { TipsTree } from "../tips-tree.ts";
 import { tipTag } from "../tips.ts";
@@ -22,7 +22,8 @@ export interface ChainState extends ChainName {
   computedTip: Uint8Array | undefined;
   epoch: number;
   hasKey: boolean;
-  isTagged: boolean;
+  /** Of its tip in the tips tree, -1 before the first time. */
+  leaf: number;
   /** True where the tips tree does not hold the present tip. */
   stale: boolean;
 }
@@ -32,8 +33,8 @@ const slotsAtFirst = 64;
 export class VerifiedChains {
   readonly #digest: Uint8Array;
   readonly #keySource: ChainKeySource | undefined;
-  readonly #chains = new Map<string, ChainState>();
-  readonly #recent = new RecentChains<ChainState>();
+  readonly #names = new ChainNames();
+  readonly #chains: ChainState[] = [];
   /** By slot: MAC of the newest record (the genesis value before the first), key, and tag. */
   #macs = new Uint8Array(slotsAtFirst * digestBytes);
   #keys = new Uint8Array(slotsAtFirst * digestBytes);
@@ -51,28 +52,25 @@ export class VerifiedChains {
   }
 
   get count(): number {
-    return this.#chains.size;
+    return this.#chains.length;
   }
 
   find(line: ScannedLine): ChainState | undefined {
-    const recent = this.#recent.find(line);
-    if (recent !== undefined) return recent;
-    const found = this.#chains.get(`${line.namespace}\n${line.tenant}`);
-    if (found !== undefined) this.#recent.note(line, found);
-    return found;
+    const slot = this.#names.findOf(line);
+    return slot < 0 ? undefined : this.#chains[slot];
   }
 
   /** Undefined for one more than a ledger can have. */
   open(line: ScannedLine, epoch: number): ChainState | undefined {
     let chain = this.find(line);
-    if (chain === undefined && this.#chains.size >= chainsMax) return undefined;
+    if (chain === undefined && this.count >= chainsMax) return undefined;
     chain ??= this.#begin(line);
     if (chain.epoch !== epoch) this.#enterEpoch(chain, epoch);
     return chain;
   }
 
   #begin({ namespace, tenant }: ChainName): ChainState {
-    const slot = this.#chains.size;
+    const slot = this.#names.add({ namespace, tenant });
     if ((slot + 1) * digestBytes > this.#macs.length) {
       this.#macs = doubled(this.#macs);
       this.#keys = doubled(this.#keys);
@@ -86,11 +84,11 @@ export class VerifiedChains {
       computedTip: undefined,
       epoch: 0,
       hasKey: false,
-      isTagged: false,
+      leaf: -1,
       stale: false,
     };
     this.#macs.set(genesisMac(this.#digest, chain), slot * digestBytes);
-    this.#chains.set(`${namespace}\n${tenant}`, chain);
+    this.#chains.push(chain);
     return chain;
   }
 
@@ -98,10 +96,9 @@ export class VerifiedChains {
     const key = this.#keySource?.keyOf(chain, epoch);
     const at = chain.slot * digestBytes;
     if (chain.epoch === 0) {
-      // The tag is by the key of the epoch in which the chain began.
+      // The tag is by the key of the epoch in which the chain began, where its tip is its genesis.
       if (key === undefined) this.#untagged++;
-      else this.#tags.set(tipTag(key, this.#digest, chain), at);
-      chain.isTagged = key !== undefined;
+      else this.#tags.set(tipTag(key, this.#macs.subarray(at, at + digestBytes)), at);
     }
     if (key !== undefined) this.#keys.set(key, at);
     this.#mac.forgetKey();
@@ -157,10 +154,10 @@ export class VerifiedChains {
   tipsRoot(): string | undefined {
     if (this.#untagged > 0) return undefined;
     for (const chain of this.#stale) {
+      const at = chain.slot * digestBytes;
+      if (chain.leaf < 0) chain.leaf = this.#tips.leafOf(this.#tags.subarray(at, at + digestBytes));
+      this.#tips.update(chain.leaf, chain.sequence, this.#macs, at);
       chain.stale = false;
-      const [start, end] = [chain.slot * digestBytes, (chain.slot + 1) * digestBytes];
-      const [tag, mac] = [this.#tags.subarray(start, end), this.#macs.subarray(start, end)];
-      if (chain.isTagged) this.#tips.set({ tag, sequence: chain.sequence, mac });
     }
     this.#stale = [];
     return toHex(this.#tips.root());

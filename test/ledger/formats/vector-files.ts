@@ -38,12 +38,13 @@ function chainVectors(ledger: LedgerBuilder): unknown[] {
   const epochKey = ledger.epochKeys[0]!;
   return [systemChain, patients, billing].map((chain) => {
     const key = deriveChainKey(epochKey, ledger.digest, chain);
+    const genesis = genesisMac(ledger.digest, chain);
     return {
       ...chain,
       chain_key_epoch_1: toHex(key),
       chain_key_epoch_2: toHex(deriveChainKey(ledger.epochKeys[1]!, ledger.digest, chain)),
-      genesis: toHex(genesisMac(ledger.digest, chain)),
-      tip_tag: toHex(tipTag(key, ledger.digest, chain)),
+      genesis: toHex(genesis),
+      tip_tag: toHex(tipTag(key, genesis)),
     };
   });
 }
@@ -77,7 +78,8 @@ function tipVectors(): unknown {
   ];
   const leaves = tips.map(([chain, sequence, index]) => {
     const key = deriveChainKey(ledger.epochKeys[0]!, ledger.digest, chain);
-    const tip = { tag: tipTag(key, ledger.digest, chain), sequence, mac: ledger.macs[index]! };
+    const tag = tipTag(key, genesisMac(ledger.digest, chain));
+    const tip = { tag, sequence, mac: ledger.macs[index]! };
     const path = ledger.tips().path(tip.tag)!;
     return {
       ...chain,

@@ -34,7 +34,7 @@ function expectedRoot(chains: Chains): Uint8Array {
   const tree = new TipsTree();
   for (const [slot, sequence] of sequences.entries()) {
     const [start, end] = [slot * 32, slot * 32 + 32];
-    tree.set({ tag: tags.subarray(start, end), sequence, mac: macs.subarray(start, end) });
+    tree.update(tree.leafOf(tags.subarray(start, end)), sequence, macs, start);
   }
   return tree.root();
 }
