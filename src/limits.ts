@@ -142,6 +142,8 @@ export const formsMax = 1024;
 export const formsPerOutlineMax = 16;
 /** Audit: attributes of one request that are held as columns; further ones are walked again. */
 export const requestAttributesMax = 1_000_000;
+/** Audit: memory for making bodies that is kept from request to request. */
+export const formMemoryBytesKept: number = 16 * MIB;
 /** Audit: bodies of all records of one request. */
 export const batchBytesMax: number = 256 * MIB;
 /** Audit: a span or log record above this size is recorded with its values cut. */

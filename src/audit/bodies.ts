@@ -1,8 +1,11 @@
 /** The bodies of a batch one after the other, each hashed where it lies. */
 import { hash } from "node:crypto";
-import { writeHex } from "../bytes/hex.ts";
+import { pool } from "../bytes/pool.ts";
+import { encodeUtf8 } from "../bytes/utf8.ts";
 import { batchBytesMax } from "../limits.ts";
 import { Composer, type Desk } from "./composer.ts";
+import { PLACE } from "./form.ts";
+import { formMemory } from "./form-memory.ts";
 import { JsonWriter } from "./json-writer.ts";
 import type { AuditPolicy } from "./policy.ts";
 import { digestBytes, type PreparedBatch } from "./prepared-batch.ts";
@@ -14,8 +17,6 @@ import type { View } from "./walk/view.ts";
 
 const BODY_DOMAIN = Buffer.from("spanseal body v1\n", "latin1");
 const nonceBytes = 16;
-/** Room beside twice the request, so that the buffer of a batch seldom grows. */
-const roomBytes = 4096;
 
 interface Parts {
   readonly redacted: RedactedRequest;
@@ -40,24 +41,24 @@ export function encodeBodies(
   { redacted, walk, view, desk, ids }: Parts,
   { policy, authenticated, observed }: Origin,
 ): Bodies {
-  const writer = new JsonWriter(BODY_DOMAIN.length + view.bytes.length * 2 + roomBytes);
-  writer.raw(BODY_DOMAIN);
-  const materials = { view, redacted, ids, writer, ...desk };
-  const composer = new Composer(materials, { authenticated, observedChars: observed.length });
+  const memory = formMemory();
   const nonces = policy.randomBytes(nonceBytes * records.length);
+  const bodiesAt = memory.take(view.bytes, nonces) + BODY_DOMAIN.length;
+  memory.setContext(PLACE.observed, encodeUtf8(`"${observed}"`));
+  const writer = new JsonWriter(memory.bytes, bodiesAt, (_, end) => memory.reserve(end));
+  const composer = new Composer({ view, redacted, ids, memory, writer, ...desk }, authenticated);
   const digests = Buffer.from(new ArrayBuffer(digestBytes * records.length));
   const bodyEnds = new Uint32Array(records.length);
   for (let index = 0; index < records.length; index++) {
     const record = records[index]!;
     const start = writer.at;
     walk.lend(record.item);
+    memory.set(PLACE.nonce, view.bytes.length + index * nonceBytes, 0);
     composer.write(record);
     const { bytes, at } = writer;
-    writeHex(bytes, composer.nonceAt, nonces, index * nonceBytes, nonceBytes);
-    overwrite(bytes, composer.observedAt, observed);
     digests.write(digestOf(bytes, start, at), index * digestBytes, "latin1");
-    bodyEnds[index] = at - BODY_DOMAIN.length;
-    if (at > batchBytesMax) {
+    bodyEnds[index] = at - bodiesAt;
+    if (at - bodiesAt > batchBytesMax) {
       throw new RequestError(
         "too_large",
         `the request's records exceed ${batchBytesMax} bytes: send fewer spans per request`,
@@ -65,14 +66,16 @@ export function encodeBodies(
     }
   }
   return {
-    bodies: writer.bytes.subarray(BODY_DOMAIN.length, writer.at),
+    bodies: pooled(writer.bytes.subarray(bodiesAt, writer.at)),
     bodyEnds,
     digests: new Uint8Array(digests.buffer),
   };
 }
 
-function overwrite(bytes: Uint8Array, at: number, text: string): void {
-  for (let index = 0; index < text.length; index++) bytes[at + index] = text.charCodeAt(index);
+function pooled(bytes: Uint8Array): Uint8Array {
+  const copy = pool.acquire(bytes.length);
+  copy.set(bytes);
+  return copy;
 }
 
 const before = new Uint8Array(BODY_DOMAIN.length);

@@ -9,6 +9,7 @@ import { Drafter } from "./drafter.ts";
 import { FormDrawer } from "./draw-form.ts";
 import { Filler } from "./filler.ts";
 import type { Form } from "./form.ts";
+import type { FormMemory } from "./form-memory.ts";
 import { Inheritance } from "./inheritance.ts";
 import type { JsonWriter } from "./json-writer.ts";
 import { MEMBER } from "./members.ts";
@@ -33,6 +34,8 @@ interface Materials extends Desk {
   readonly redacted: RedactedRequest;
   /** Those of all records, 16 bytes each. */
   readonly ids: Uint8Array;
+  /** Where the request, the nonce of the record and the time of observation are. */
+  readonly memory: FormMemory;
   readonly writer: JsonWriter;
 }
 
@@ -50,29 +53,17 @@ export class Composer {
   #accounted = -1;
   readonly #clues: Clues = { result: -1, errorType: -1, finishReasons: -1, evidence: false };
 
-  constructor(
-    materials: Materials,
-    origin: { readonly authenticated: boolean; readonly observedChars: number },
-  ) {
-    const { view, writer } = materials;
+  constructor(materials: Materials, authenticated: boolean) {
+    const { view, writer, memory } = materials;
     this.#materials = materials;
     this.#view = view;
-    this.#filler = new Filler(view.bytes, view.columns, writer, origin.observedChars);
+    this.#filler = new Filler(view, memory, writer);
     this.#inheritance = new Inheritance(view);
     this.#drafter = new Drafter(view, this.#inheritance, this.#filler);
-    this.#bits = origin.authenticated ? THERE.authenticated : 0;
+    this.#bits = authenticated ? THERE.authenticated : 0;
   }
 
-  /** Where the zeros stand that nonce and time of observation replace. */
-  get nonceAt(): number {
-    return this.#filler.nonceAt;
-  }
-
-  get observedAt(): number {
-    return this.#filler.observedAt;
-  }
-
-  /** Appends the record's body, with zeros for nonce and time of observation. */
+  /** Appends the record's body. */
   write(record: PendingRecord): void {
     const { writer } = this.#materials;
     const { columns } = this.#view;
@@ -97,11 +88,10 @@ export class Composer {
   /** Everything that is put in blanks and stands in no attribute. @returns what there is, as bits */
   #begin(record: PendingRecord): number {
     const { item, event } = record;
-    const { json, raw } = this.#filler;
     const filler = this.#filler;
-    filler.item = item;
-    filler.event = event;
-    filler.itemAt = attributesOf(record).base;
+    const { json } = filler;
+    filler.begin(item, event);
+    filler.attributes = attributesOf(record);
     filler.inheritedAt = this.#inheritance.firstRow = this.#view.columns.size;
     filler.cut = item.stop - item.start > itemBytesMax;
     this.#enter(item.scope);
@@ -115,10 +105,6 @@ export class Composer {
     if (record.duplicateOf !== undefined) {
       json[MEMBER.duplicate_of] = relationsJson(record.duplicateOf, this.#materials.ids);
     }
-    const { service, scope, schemaUrl } = this.#context;
-    if (service !== undefined) raw[MEMBER["actor.service"]] = service;
-    if (scope !== undefined) raw[MEMBER["source.scope"]] = scope;
-    if (schemaUrl !== undefined) raw[MEMBER["source.schema_url"]] = schemaUrl;
     return bits | this.#findings(record);
   }
 
@@ -126,6 +112,7 @@ export class Composer {
     if (scope === this.#scope) return;
     this.#scope = scope;
     this.#context = contextBytes(scope, this.#view);
+    this.#filler.enter(this.#context);
   }
 
   #findings({ item }: PendingRecord): number {

@@ -63,7 +63,7 @@ function valueOf(bytes: Uint8Array, place: ValuePlace): unknown {
       return undefined;
     }
   }
-  const writer = new JsonWriter(stop - start + 64);
+  const writer = new JsonWriter(new Uint8Array(stop - start + 64));
   writeValue(writer, bytes, place);
   return JSON.parse(Buffer.from(writer.bytes.subarray(0, writer.at)).toString()) as unknown;
 }

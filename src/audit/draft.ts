@@ -9,15 +9,14 @@ import type { View } from "./walk/view.ts";
 export const ABSENT = 0;
 /** JSON in UTF-8 in `constants`. */
 export const CONSTANT = -1;
-/** JSON that differs from record to record: text, or UTF-8. */
+/** JSON that differs from record to record. */
 export const JSON_BLANK = -2;
-export const RAW_BLANK = -3;
-export const SPAN_NAME = -4;
-export const STATUS_MESSAGE = -5;
+export const SPAN_NAME = -3;
+export const STATUS_MESSAGE = -4;
 /** A list of span events. */
-export const EVENTS = -6;
-/** Put together from what the draft or the item has. */
-export const COMPOSED = -7;
+export const EVENTS = -5;
+/** Put together from what the draft, the item or its surroundings have. */
+export const COMPOSED = -6;
 
 export type Flag =
   | "ambiguous_correlation"

@@ -9,16 +9,7 @@ import { MESSAGE_LISTS } from "./conventions/genai.ts";
 import { planFor, recipeFor } from "./conventions/index.ts";
 import { jsonBytes } from "./context-bytes.ts";
 import { takeDocuments } from "./documents.ts";
-import {
-  ABSENT,
-  COMPOSED,
-  Draft,
-  EVENTS,
-  JSON_BLANK,
-  RAW_BLANK,
-  SPAN_NAME,
-  STATUS_MESSAGE,
-} from "./draft.ts";
+import { ABSENT, COMPOSED, Draft, EVENTS, JSON_BLANK, SPAN_NAME, STATUS_MESSAGE } from "./draft.ts";
 import type { Filler } from "./filler.ts";
 import type { Inheritance } from "./inheritance.ts";
 import { MEMBER, type MemberPath } from "./members.ts";
@@ -57,9 +48,9 @@ const STATES_OF_BITS: readonly (readonly [bit: number, path: MemberPath, state: 
   [THERE.links, "trace.links", COMPOSED],
   [THERE.name, "trace.name", SPAN_NAME],
   [THERE.eventName, "source.event_name", JSON_BLANK],
-  [THERE.scope, "source.scope", RAW_BLANK],
-  [THERE.schemaUrl, "source.schema_url", RAW_BLANK],
-  [THERE.service, "actor.service", RAW_BLANK],
+  [THERE.scope, "source.scope", COMPOSED],
+  [THERE.schemaUrl, "source.schema_url", COMPOSED],
+  [THERE.service, "actor.service", COMPOSED],
   [THERE.related, "related", JSON_BLANK],
   [THERE.duplicateOf, "duplicate_of", JSON_BLANK],
   [THERE.findings, "redaction", JSON_BLANK],

@@ -9,12 +9,11 @@ import {
   type Draft,
   EVENTS,
   JSON_BLANK,
-  RAW_BLANK,
   SPAN_NAME,
   STATUS_MESSAGE,
 } from "./draft.ts";
-import { type Blank, BLANK, type Form, FROM, type From, numbersPerBlank } from "./form.ts";
-import { MEMBER, MEMBERS, type Member } from "./members.ts";
+import { type Blank, BLANK, type Form, numbersPerBlank, PLACE } from "./form.ts";
+import { MEMBER, MEMBERS, type Member, type MemberType } from "./members.ts";
 import type { Circumstances } from "./outline.ts";
 import type { Attributes } from "./walk/attributes.ts";
 import { ARRAY, BOOL, BYTES, type Columns, DOUBLE, INT, STRING } from "./walk/columns.ts";
@@ -37,17 +36,20 @@ function bytesOf(text: string): Uint8Array {
   return encodeUtf8(text);
 }
 
-/** Members that are put in when the form is filled, and how. */
-const COMPOSED_BLANKS: Readonly<Partial<Record<number, Blank>>> = {
-  [MEMBER["content.input"]]: BLANK.logBody,
-  [MEMBER.nonce]: BLANK.nonce,
-  [MEMBER["time.end"]]: BLANK.endTime,
-  [MEMBER["time.observed"]]: BLANK.observed,
-  [MEMBER["time.start"]]: BLANK.start,
-  [MEMBER["trace.links"]]: BLANK.links,
-  [MEMBER["trace.parent_span_id"]]: BLANK.parentId,
-  [MEMBER["trace.span_id"]]: BLANK.spanId,
-  [MEMBER["trace.trace_id"]]: BLANK.traceId,
+/** Members that do not come from attributes: what is put in, and where it lies. */
+const BLANKS: Readonly<Partial<Record<number, readonly [blank: Blank, place: number]>>> = {
+  [MEMBER["actor.service"]]: [BLANK.raw, PLACE.service],
+  [MEMBER["content.input"]]: [BLANK.logBody, PLACE.message],
+  [MEMBER.nonce]: [BLANK.traceId, PLACE.nonce],
+  [MEMBER["source.schema_url"]]: [BLANK.raw, PLACE.schemaUrl],
+  [MEMBER["source.scope"]]: [BLANK.raw, PLACE.scope],
+  [MEMBER["time.end"]]: [BLANK.time, PLACE.end],
+  [MEMBER["time.observed"]]: [BLANK.raw, PLACE.observed],
+  [MEMBER["time.start"]]: [BLANK.time, PLACE.start],
+  [MEMBER["trace.links"]]: [BLANK.links, PLACE.none],
+  [MEMBER["trace.parent_span_id"]]: [BLANK.spanId, PLACE.parentId],
+  [MEMBER["trace.span_id"]]: [BLANK.spanId, PLACE.spanId],
+  [MEMBER["trace.trace_id"]]: [BLANK.traceId, PLACE.traceId],
 };
 
 /** What the drawing needs beside the draft. */
@@ -68,7 +70,6 @@ export interface Subject {
 /** One for form after form: what it drew is good until the next, unless it is to last. */
 export class FormDrawer {
   #text = new Uint8Array(4096);
-  #view = new DataView(this.#text.buffer);
   #blanks = new Int32Array(1024);
   #at = 0;
   #runStart = 0;
@@ -85,13 +86,14 @@ export class FormDrawer {
     draft.state[ATTRIBUTES] = hasLeftovers(subject) ? COMPOSED : ABSENT;
     draft.state[REPEATED] = subject.layout.repeated.length > 0 ? COMPOSED : ABSENT;
     this.#members(draft);
-    this.#blank(BLANK.end, 0, FROM.request, 0);
+    this.#blank(BLANK.end, PLACE.none, 0);
     const coerced = draft.flags.has("coerced");
-    if (!subject.lasting) return { circumstances, coerced, text: this.#view, blanks: this.#blanks };
-    const text = new Uint8Array(this.#at + 8);
-    text.set(this.#text.subarray(0, this.#at));
-    const blanks = this.#blanks.slice(0, this.#count * numbersPerBlank);
-    return { circumstances, coerced, text: new DataView(text.buffer), blanks };
+    const { lasting } = subject;
+    const drawn = this.#text.subarray(0, this.#at);
+    const text = lasting ? drawn.slice() : drawn;
+    const all = this.#blanks.subarray(0, this.#count * numbersPerBlank);
+    const blanks = lasting ? all.slice() : all;
+    return { circumstances, coerced, lasting, text, blanks, turn: -1, stepsAt: 0 };
   }
 
   #members(draft: Draft): void {
@@ -125,32 +127,32 @@ export class FormDrawer {
     const { index } = member;
     if (state > 0) this.#row(member, state - 1);
     else if (state === CONSTANT) this.#run(this.#subject.draft.constants[index]!);
-    else if (state === COMPOSED) this.#composed(index);
-    else this.#blank(BLANK_OF_STATE[state]!, 0, FROM.request, index);
+    else if (state === SPAN_NAME) this.#blank(BLANK.text, PLACE.spanName, index);
+    else if (state === STATUS_MESSAGE) this.#blank(BLANK.text, PLACE.message, index);
+    else if (state === JSON_BLANK) this.#blank(BLANK.json, PLACE.none, index);
+    else if (state === EVENTS) this.#blank(BLANK.events, PLACE.none, index);
+    else this.#composed(index);
   }
 
-  #row(member: Member, row: number): void {
-    const { columns, lasting } = this.#subject;
-    const plain = columns.kind[row] === STRING && (member.type === "text" || member.type === "any");
-    const from = this.#originOf(row);
+  #row({ type, index }: Member, row: number): void {
+    const { columns, lasting, cut } = this.#subject;
+    const kind = columns.kind[row]!;
+    const place = this.#placeOf(row);
     // What was inherited has been looked at.
-    const checked = lasting && from === FROM.item && columns.kind[row] === STRING;
-    let blank: Blank = checked ? BLANK.checkedRow : BLANK.row;
-    if (plain) blank = checked ? BLANK.checkedText : BLANK.text;
-    this.#blank(blank, row - this.#firstOf(from), from, member.index);
+    const checked = lasting && place < PLACE.inherited && kind === STRING;
+    if (kind === STRING && (type === "text" || type === "any")) {
+      this.#blank(checked ? BLANK.checkedText : BLANK.text, place, index);
+    } else if (checked) this.#blank(BLANK.checkedRow, place, index);
+    else if (cut || !keeps(type, kind)) this.#blank(BLANK.row, place, index);
+    else this.#blank(blankOf(kind), place, index);
   }
 
-  #originOf(row: number): From {
-    const { attributes, inheritedAt } = this.#subject;
-    if (row >= inheritedAt) return FROM.inherited;
-    const { base, count } = attributes;
-    return row >= base && row < base + count ? FROM.item : FROM.request;
-  }
-
-  #firstOf(from: From): number {
-    const { attributes, inheritedAt } = this.#subject;
-    if (from === FROM.request) return 0;
-    return from === FROM.item ? attributes.base : inheritedAt;
+  #placeOf(row: number): number {
+    const { attributes, inheritedAt, lasting } = this.#subject;
+    if (!lasting) return PLACE.rows + row;
+    return row >= inheritedAt
+      ? PLACE.inherited + row - inheritedAt
+      : PLACE.item + row - attributes.base;
   }
 
   #composed(member: number): void {
@@ -168,7 +170,7 @@ export class FormDrawer {
         this.#provenance();
         return;
       default:
-        this.#blank(COMPOSED_BLANKS[member]!, 0, FROM.request, member);
+        this.#blank(...BLANKS[member]!, member);
     }
   }
 
@@ -183,11 +185,17 @@ export class FormDrawer {
       this.#run(before);
       this.#run(layout.names[position]!);
       this.#run(COLON);
-      this.#blank(BLANK.leftover, position, FROM.item, 0);
+      this.#leftover(position);
       before = COMMA;
     }
     if (before === OPEN_OBJECT) this.#run(OPEN_OBJECT);
     this.#run(CLOSE);
+  }
+
+  #leftover(position: number): void {
+    const { attributes, columns } = this.#subject;
+    const row = attributes.base + position;
+    this.#blank(blankOf(columns.kind[row]!), this.#placeOf(row), ATTRIBUTES);
   }
 
   #repeated(): void {
@@ -200,7 +208,7 @@ export class FormDrawer {
       this.#run(OPEN_LIST);
       this.#run(layout.names[repeated[rank]!]!);
       this.#run(COMMA);
-      this.#blank(BLANK.leftover, repeated[rank]!, FROM.item, 0);
+      this.#leftover(repeated[rank]!);
       this.#run(CLOSE_LIST);
     }
     this.#run(CLOSE_LIST);
@@ -217,18 +225,16 @@ export class FormDrawer {
   }
 
   #run(bytes: Uint8Array): void {
-    // Eight bytes more are copied than there are.
-    if (this.#at + bytes.length + 8 > this.#text.length) {
+    if (this.#at + bytes.length > this.#text.length) {
       const text = new Uint8Array((this.#text.length + bytes.length) * 2);
       text.set(this.#text);
       this.#text = text;
-      this.#view = new DataView(text.buffer);
     }
     this.#text.set(bytes, this.#at);
     this.#at += bytes.length;
   }
 
-  #blank(blank: Blank, row: number, from: From, member: number): void {
+  #blank(blank: Blank, place: number, member: number): void {
     let at = this.#count++ * numbersPerBlank;
     if (at + numbersPerBlank > this.#blanks.length) {
       const blanks = new Int32Array(this.#blanks.length * 2);
@@ -238,20 +244,43 @@ export class FormDrawer {
     const blanks = this.#blanks;
     blanks[at++] = this.#at - this.#runStart;
     blanks[at++] = blank;
-    blanks[at++] = row;
-    blanks[at++] = from;
+    blanks[at++] = place;
     blanks[at] = member;
     this.#runStart = this.#at;
   }
 }
 
-const BLANK_OF_STATE: Readonly<Record<number, Blank>> = {
-  [JSON_BLANK]: BLANK.json,
-  [RAW_BLANK]: BLANK.raw,
-  [SPAN_NAME]: BLANK.spanName,
-  [STATUS_MESSAGE]: BLANK.statusMessage,
-  [EVENTS]: BLANK.events,
-};
+/** How a value is written as it came. */
+function blankOf(kind: number): Blank {
+  switch (kind) {
+    case STRING:
+      return BLANK.text;
+    case INT:
+      return BLANK.integer;
+    case BOOL:
+      return BLANK.boolean;
+    case ARRAY:
+      return BLANK.list;
+    default:
+      return BLANK.value;
+  }
+}
+
+/** Whether a member of a type has a value of a kind as it came. */
+function keeps(type: MemberType, kind: number): boolean {
+  switch (type) {
+    case "any":
+      return true;
+    case "integer":
+      return kind === INT;
+    case "boolean":
+      return kind === BOOL;
+    case "texts":
+      return kind === ARRAY;
+    default:
+      return false;
+  }
+}
 
 function hasLeftovers({ draft, layout }: Subject): boolean {
   const { used, turn } = draft;

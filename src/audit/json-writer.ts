@@ -1,7 +1,6 @@
 /** Appends JSON to one growing buffer, from bytes where bytes are at hand. */
 import { isUtf8 } from "node:buffer";
 import { writeHex } from "../bytes/hex.ts";
-import { pool } from "../bytes/pool.ts";
 import { decodeUtf8Lossy } from "../bytes/utf8.ts";
 
 const QUOTE = 0x22;
@@ -9,7 +8,7 @@ const BACKSLASH = 0x5c;
 const ZERO = 0x30;
 
 /** Per ASCII byte: 0 stands for itself, 1 is written as \u00xx, else the letter after a backslash. */
-const ESCAPE = new Uint8Array(256);
+export const ESCAPE: Uint8Array = new Uint8Array(256);
 ESCAPE.fill(1, 0, 0x20);
 for (const [code, letter] of [
   [0x08, "b"],
@@ -26,37 +25,37 @@ for (const [code, letter] of [
 const WIDE = 2;
 ESCAPE.fill(WIDE, 0x80);
 
-const HEX = Buffer.from("0123456789abcdef", "latin1");
+export const HEX: Uint8Array = Buffer.from("0123456789abcdef", "latin1");
 
 export class JsonWriter {
   bytes: Uint8Array;
-  at = 0;
+  at: number;
   /** Some text was not UTF-8 and is written with U+FFFD. */
   coerced = false;
-  #view: Buffer;
+  readonly #grow: Grow;
   /** The same bytes. */
-  words: DataView;
+  #view!: Buffer;
+  #words!: DataView;
   /** The texts of a batch all come from one source. */
   #source: Uint8Array = NO_SOURCE;
   #sourceWords: DataView = NO_WORDS;
 
-  constructor(size: number) {
-    this.bytes = pool.acquire(size);
-    this.#view = Buffer.from(this.bytes.buffer);
-    this.words = new DataView(this.bytes.buffer);
+  /** Writes to `bytes` from `at` on, and what `grow` makes of them where they are too few. */
+  constructor(bytes: Uint8Array, at: number = 0, grow: Grow = grown) {
+    this.at = at;
+    this.#grow = grow;
+    this.#look((this.bytes = bytes));
   }
 
   /** Makes room for `count` more bytes. */
   reserve(count: number): void {
-    if (this.at + count <= this.bytes.length) return;
-    let size = this.bytes.length * 2;
-    while (size < this.at + count) size *= 2;
-    const bytes = pool.acquire(size);
-    bytes.set(this.bytes.subarray(0, this.at));
-    pool.release(this.bytes);
-    this.bytes = bytes;
-    this.#view = Buffer.from(bytes.buffer);
-    this.words = new DataView(bytes.buffer);
+    const end = this.at + count;
+    if (end > this.bytes.length) this.#look((this.bytes = this.#grow(this.bytes, end)));
+  }
+
+  #look({ buffer }: Uint8Array): void {
+    this.#view = Buffer.from(buffer);
+    this.#words = new DataView(buffer);
   }
 
   byte(value: number): void {
@@ -72,6 +71,13 @@ export class JsonWriter {
     if (length > loopBytesMax) bytes.set(source, at);
     else for (let index = 0; index < length; index++) bytes[at + index] = source[index]!;
     this.at = at + length;
+  }
+
+  /** Bytes that stand somewhere before. */
+  again(start: number, count: number): void {
+    this.reserve(count);
+    this.bytes.copyWithin(this.at, start, start + count);
+    this.at += count;
   }
 
   /** JSON text that is already complete. */
@@ -91,26 +97,18 @@ export class JsonWriter {
   /** A JSON string of the UTF-8 text in `source[start, stop)`. */
   string(source: Uint8Array, start: number, stop: number): void {
     this.reserve(textBytesMax(stop - start));
-    this.from(source);
-    this.at = this.text(this.at, start, stop);
+    if (source !== this.#source) {
+      this.#source = source;
+      this.#sourceWords = new DataView(source.buffer, source.byteOffset, source.length);
+    }
+    this.at = this.#text(this.at, start, stop);
   }
 
-  /** Says where the texts come from. */
-  from(source: Uint8Array): void {
-    if (source === this.#source) return;
-    this.#source = source;
-    this.#sourceWords = new DataView(source.buffer, source.byteOffset, source.length);
-  }
-
-  /**
-   * Writes a JSON string of the source's UTF-8 text at `at`, where there is room for it.
-   *
-   * @returns where it ends; `this.at` stays as it is
-   */
-  text(position: number, start: number, stop: number): number {
+  /** @returns where it ends */
+  #text(position: number, start: number, stop: number): number {
     const { bytes } = this;
     const from = this.#sourceWords;
-    const to = this.words;
+    const to = this.#words;
     let at = position;
     let index = start;
     bytes[at++] = QUOTE;
@@ -225,7 +223,7 @@ function nineDigits(bytes: Uint8Array, at: number, value: number): number {
   return at + 9;
 }
 
-/** Room that `JsonWriter.text` may take for a text of so many bytes. */
+/** Room that `JsonWriter.string` may take for a text of so many bytes. */
 export function textBytesMax(length: number): number {
   return length * 6 + 2;
 }
@@ -245,6 +243,15 @@ function special(word: number): number {
   // Subtracting sets the top bit of a byte below 0x20, or of one that is the quote or backslash.
   // A borrow may set it in the byte above as well, which is then looked at for nothing.
   return (word - 0x20202020) | (quote - 0x01010101) | (backslash - 0x01010101) | word;
+}
+
+/** Makes room up to `end` in bytes that begin with the same ones. */
+type Grow = (bytes: Uint8Array, end: number) => Uint8Array;
+
+function grown(bytes: Uint8Array, end: number): Uint8Array {
+  const more = new Uint8Array(2 * end);
+  more.set(bytes);
+  return more;
 }
 
 function escapeTail(bytes: Uint8Array, start: number, byte: number, escape: number): number {

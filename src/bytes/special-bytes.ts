@@ -28,7 +28,7 @@ export class SpecialBytes {
   text: Uint8Array = new Uint8Array(0);
   /** Bit `i % 32` of word `i / 32` is set where byte `i` is a control, `"`, `\` or not ASCII. */
   map: Int32Array = new Int32Array(0);
-  #run: Computation["run"] = () => undefined;
+  #run: Computation["run"] = () => 0;
 
   /** Takes `bytes[start, end)` as the text; what was taken before is gone. */
   take(bytes: Uint8Array, start: number, end: number): void {

@@ -1,6 +1,6 @@
 /**
  * As much of the WebAssembly binary format as a computation over one memory needs: a module with one
- * exported memory and one exported function, written by hand.
+ * exported memory, one exported function and the functions that it calls, written by hand.
  * https://webassembly.github.io/spec/core/binary/index.html
  */
 
@@ -8,16 +8,26 @@
 export type Code = readonly number[];
 
 const I32 = 0x7f;
+const I64 = 0x7e;
 const V128 = 0x7b;
 
-export interface ComputationSource {
-  /** The function's parameters, all i32: local 0, 1, … */
+export interface FunctionSource {
+  /** Its parameters, all i32: local 0, 1, … */
   readonly parameters: number;
+  /** It leaves an i32. */
+  readonly returns?: true;
   /** Further i32 locals, numbered behind the parameters. */
   readonly integers: number;
-  /** v128 locals, numbered last. */
+  /** v128 locals, numbered behind those. */
   readonly vectors: number;
+  /** i64 locals, numbered last. */
+  readonly longs?: number;
   readonly body: Code;
+}
+
+export interface ComputationSource extends FunctionSource {
+  /** Functions that may be called by their place in this list. */
+  readonly calls?: readonly FunctionSource[];
 }
 
 /** What of the engine's global is used here; no type library without a browser in it has it. */
@@ -32,12 +42,14 @@ interface CompiledModule {
 
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
-  readonly run: (...parameters: number[]) => void;
+  readonly run: (...parameters: number[]) => number;
 }
 
 export interface Computation {
   readonly memory: ArrayBuffer;
-  readonly run: (...parameters: number[]) => void;
+  readonly run: (...parameters: number[]) => number;
+  /** Makes the memory larger, which `memory` before is then no more; @returns it. */
+  readonly grow: (memoryBytes: number) => ArrayBuffer;
 }
 
 const pageBytes = 65_536;
@@ -47,29 +59,46 @@ export function compile(source: ComputationSource): (memoryBytes: number) => Com
   const compiled = new WebAssembly.Module(moduleOf(source));
   return (memoryBytes) => {
     const { memory, run } = new WebAssembly.Instance(compiled).exports as Exports;
-    memory.grow(Math.ceil(memoryBytes / pageBytes) - 1);
-    return { memory: memory.buffer, run };
+    const grow = (bytes: number): ArrayBuffer => {
+      memory.grow(Math.ceil((bytes - memory.buffer.byteLength) / pageBytes));
+      return memory.buffer;
+    };
+    return { memory: grow(memoryBytes), run, grow };
   };
 }
 
 /** A module that exports `memory`, of one page, and `run`. */
 function moduleOf(source: ComputationSource): Uint8Array<ArrayBuffer> {
-  const locals = [2, ...unsigned(source.integers), I32, ...unsigned(source.vectors), V128];
-  const code = [...locals, ...source.body, END];
+  const functions = [...(source.calls ?? []), source];
+  const count = unsigned(functions.length);
+  const run = unsigned(functions.length - 1);
   return Uint8Array.from([
     ...preamble,
-    ...section(1, [
-      1,
-      0x60,
-      ...unsigned(source.parameters),
-      ...repeated(I32, source.parameters),
-      0,
-    ]),
-    ...section(3, [1, 0]),
+    ...section(1, [...count, ...functions.flatMap(typeOf)]),
+    ...section(3, [...count, ...functions.flatMap((_, index) => unsigned(index))]),
     ...section(5, [1, 0, 1]),
-    ...section(7, [2, ...name("memory"), 2, 0, ...name("run"), 0, 0]),
-    ...section(10, [1, ...unsigned(code.length), ...code]),
+    ...section(7, [2, ...name("memory"), 2, 0, ...name("run"), 0, ...run]),
+    ...section(10, [...count, ...functions.flatMap(codeOf)]),
   ]);
+}
+
+function typeOf({ parameters, returns }: FunctionSource): Code {
+  const results = returns ? [1, I32] : [0];
+  return [0x60, ...unsigned(parameters), ...repeated(I32, parameters), ...results];
+}
+
+function codeOf({ integers, vectors, longs = 0, body }: FunctionSource): Code {
+  const locals = [
+    3,
+    ...unsigned(integers),
+    I32,
+    ...unsigned(vectors),
+    V128,
+    ...unsigned(longs),
+    I64,
+  ];
+  const code = [...locals, ...body, END];
+  return [...unsigned(code.length), ...code];
 }
 
 /** The magic word and version 1. */
@@ -127,6 +156,42 @@ export const repeatWhile = (body: Code, condition: Code): Code => [
   END,
 ];
 
+/** Runs `body` as long as `condition` is not zero, perhaps never. */
+export const repeatIf = (condition: Code, body: Code): Code =>
+  when(condition, repeatWhile(body, condition));
+
+/** Runs `body` again and again: one that ends it gives back a value. */
+export const repeatForEver = (body: Code): Code => [...LOOP, ...body, 0x0c, 0, END, 0x00];
+
+export const when = (condition: Code, then: Code, otherwise: Code = []): Code => [
+  ...condition,
+  0x04,
+  0x40,
+  ...then,
+  ...(otherwise.length > 0 ? [0x05, ...otherwise] : []),
+  END,
+];
+
+/** Runs the case that `number` names, the last one where there is none. */
+export const choose = (number: Code, cases: readonly Code[]): Code => {
+  const last = cases.length - 1;
+  const targets = cases.flatMap((_, index) => unsigned(index));
+  let code: Code = [...number, 0x0e, ...unsigned(last), ...targets];
+  for (const [index, one] of cases.entries()) {
+    // A block ends before each case; behind it the way leads out of all that are left.
+    code = [0x02, 0x40, ...code, END, ...one, 0x0c, ...unsigned(last - index)];
+  }
+  return [0x02, 0x40, ...code, END];
+};
+
+export const call = (place: number, ...parameters: readonly Code[]): Code => [
+  ...parameters.flat(),
+  0x10,
+  ...unsigned(place),
+];
+
+export const giveBack = (value: Code): Code => [...value, 0x0f];
+
 export const lessThan = (left: Code, right: Code): Code => [...left, ...right, 0x49];
 
 const vector = (opcode: number): Code => [0xfd, ...unsigned(opcode)];
@@ -141,6 +206,17 @@ export const words = {
     0x36,
     ...at(offset),
   ],
+  subtract: (left: Code, right: Code): Code => [...left, ...right, 0x6b],
+  equal: (left: Code, right: Code): Code => [...left, ...right, 0x46],
+  isZero: (value: Code): Code => [...value, 0x45],
+  least: (left: number, right: Code): Code => [
+    ...get(left),
+    ...right,
+    ...lessThan(get(left), right),
+    0x1b,
+  ],
+  /** The place of the lowest bit that is set. */
+  lowestBit: (value: Code): Code => [...value, 0x68],
   and: (left: Code, right: Code): Code => [...left, ...right, 0x71],
   or: (left: Code, right: Code): Code => [...left, ...right, 0x72],
   shiftLeft: (value: Code, bits: number): Code => [...value, ...integer(bits), 0x74],
@@ -150,8 +226,53 @@ export const words = {
   notZero: (value: Code): Code => [...value, ...integer(0), 0x47],
 } as const;
 
+/** Words of 64 bits. */
+export const longs = {
+  constant: (value: number): Code => [0x42, ...signed(value)],
+  load: (address: Code): Code => [...address, 0x29, ...at(0)],
+  store: (address: Code, value: Code, offset = 0): Code => [
+    ...address,
+    ...value,
+    0x37,
+    ...at(offset),
+  ],
+  or: (left: Code, right: Code): Code => [...left, ...right, 0x84],
+  subtract: (left: Code, right: Code): Code => [...left, ...right, 0x7d],
+  multiply: (left: Code, right: Code): Code => [...left, ...right, 0x7e],
+  divide: (left: Code, right: Code): Code => [...left, ...right, 0x80],
+  shiftLeft: (value: Code, bits: Code): Code => [...value, ...bits, 0x86],
+  isZero: (value: Code): Code => [...value, 0x50],
+  ofWord: (value: Code): Code => [...value, 0xad],
+  toWord: (value: Code): Code => [...value, 0xa7],
+} as const;
+
+/** Single bytes and pairs of them, as words. */
+export const small = {
+  load: (address: Code, offset = 0): Code => [...address, 0x2d, ...at(offset)],
+  store: (address: Code, value: Code, offset = 0): Code => [
+    ...address,
+    ...value,
+    0x3a,
+    ...at(offset),
+  ],
+  loadPair: (address: Code, offset = 0): Code => [...address, 0x2f, ...at(offset)],
+  storePair: (address: Code, value: Code, offset = 0): Code => [
+    ...address,
+    ...value,
+    0x3b,
+    ...at(offset),
+  ],
+} as const;
+
 /** Vectors of sixteen bytes. */
 export const bytes = {
+  /** One byte in all sixteen places. */
+  splat: (value: number): Code => [...integer(value), ...vector(0x0f)],
+  equal: (left: Code, right: Code): Code => [...left, ...right, ...vector(0x23)],
+  /** Of signed bytes. */
+  less: (left: Code, right: Code): Code => [...left, ...right, ...vector(0x25)],
+  /** A word whose bit i is the highest of byte i. */
+  highBits: (value: Code): Code => [...value, ...vector(0x64)],
   /** Zeros move in. */
   shiftRight: (value: Code, bits: number): Code => [...value, ...integer(bits), ...vector(0x6d)],
   /** @param places for each byte which byte of `table` it becomes, 0 to 15 */

@@ -23,7 +23,7 @@ test("every integer around the largest safe one is itself, as a number or as tex
 
 test("digits of any safe integer", () => {
   const written = (value: number): string => {
-    const writer = new JsonWriter(64);
+    const writer = new JsonWriter(new Uint8Array(64));
     writer.digits(value);
     return Buffer.from(writer.bytes.subarray(0, writer.at)).toString();
   };

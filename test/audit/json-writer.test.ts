@@ -5,7 +5,7 @@ import { canonicalize } from "../../src/bytes/canonical-json.ts";
 import { JsonWriter } from "../../src/audit/json-writer.ts";
 
 function written(text: string, before: string): string {
-  const writer = new JsonWriter(16);
+  const writer = new JsonWriter(new Uint8Array(16));
   const source = Buffer.from(before + text);
   const start = Buffer.byteLength(before);
   writer.string(new Uint8Array(source), start, source.length);
