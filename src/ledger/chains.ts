@@ -300,7 +300,7 @@ function longer<Values extends Uint8Array | Int32Array | Float64Array>(
   return room;
 }
 
-/** Names hold neither spaces nor control characters. */
+/** Names hold no line feed. */
 export function keyOf(name: ChainName): string {
   return `${name.namespace}\n${name.tenant}`;
 }

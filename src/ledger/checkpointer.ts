@@ -9,12 +9,13 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { keyName } from "./chain.ts";
 import { signCheckpoint } from "./checkpoint.ts";
 import { segmentsDigest } from "./closed-segments.ts";
-import { sha256Hex } from "./digest.ts";
+import { equalBytes, sha256Hex } from "./digest.ts";
 import type { Files } from "./files.ts";
-import { checkpointSigner, type KeyRing, type LogKey } from "./keys.ts";
+import { checkpointSigner, checkpointVerifiers, type KeyRing, type LogKey } from "./keys.ts";
 import { toHex } from "../bytes/hex.ts";
 import { LedgerError, reasonOf } from "./ledger-error.ts";
 import type { LedgerMemory } from "./memory.ts";
+import { parseNote, verifyNote } from "./note.ts";
 import type { SegmentPlace } from "./segment.ts";
 import { blockName, encodeState, noChains, parseBlockName } from "./state.ts";
 import { parseStateName, stateName } from "./state.ts";
@@ -136,7 +137,8 @@ export class Checkpointer {
   #capture(): Capture {
     const { memory } = this.#parts;
     const { tree, window } = memory;
-    this.#unsavedTiles.push(...tree.takeFinished());
+    // After a start without a snapshot these are the tiles of the whole log: too many arguments.
+    for (const tile of tree.takeFinished()) this.#unsavedTiles.push(tile);
     const block = this.#blocks[0] ?? null;
     const windowStart = Math.max(block?.windowEnd ?? 0, window.end - window.count);
     const place = this.#parts.segmentPlace();
@@ -238,14 +240,29 @@ export class Checkpointer {
 
   /**
    * The log key in force and the one before it: whichever checkpoint is the first to be published
-   * after a rotation, it is signed by both.
+   * after a rotation, it is signed by both. After several rotations all of them, from the key that
+   * the last checkpoint is under.
    */
   #logKeys(): readonly LogKey[] {
     const { logKeys, directory } = this.#parts.keys();
     const { logKey } = this.#parts.memory.counters;
     const place = logKeys.findIndex((key) => toHex(key.publicKey) === logKey);
-    if (place >= 0) return logKeys.slice(Math.max(0, place - 1), place + 1);
+    if (place >= 0)
+      return logKeys.slice(Math.max(0, Math.min(place - 1, this.#signedBy())), place + 1);
     throw new LedgerError("missing_key", `the log key ${logKey} is not in ${directory}`);
+  }
+
+  /** Place among the log keys of the newest that signed the last checkpoint, else of the first. */
+  #signedBy(): number {
+    const { memory, origin } = this.#parts;
+    const { logKeys } = this.#parts.keys();
+    if (this.#latest === undefined) {
+      const { firstLogKey } = memory.descriptor;
+      return logKeys.findIndex(({ publicKey }) => equalBytes(publicKey, firstLogKey));
+    }
+    const verifiers = checkpointVerifiers(origin, { logKeys });
+    const { good } = verifyNote(parseNote(this.#latest.note), verifiers);
+    return verifiers.findLastIndex((verifier) => good.includes(verifier));
   }
 
   /** Keeps the two newest snapshots and the blocks that the window still needs. */

@@ -63,12 +63,9 @@ export interface DirectoryOptions {
 export async function openDirectory(options: DirectoryOptions): Promise<LedgerIdentity> {
   const { directory, files } = options;
   const names = await files.list(directory);
-  await removeTemporaries(directory, names, files);
-  await removeTemporaries(
-    join(directory, "state"),
-    await files.list(join(directory, "state")),
-    files,
-  );
+  for (const folder of [directory, join(directory, "state"), join(directory, "quarantine")]) {
+    await removeTemporaries(folder, files);
+  }
   refuseUnknown(directory, names);
   if (!names.includes(descriptorName)) {
     await refuseContent(options);
@@ -78,13 +75,9 @@ export async function openDirectory(options: DirectoryOptions): Promise<LedgerId
   return read(options);
 }
 
-async function removeTemporaries(
-  directory: string,
-  names: readonly string[],
-  files: Files,
-): Promise<void> {
-  for (const name of names) {
-    if (name.startsWith(temporaryPrefix)) await files.remove(join(directory, name));
+async function removeTemporaries(folder: string, files: Files): Promise<void> {
+  for (const name of await files.list(folder)) {
+    if (name.startsWith(temporaryPrefix)) await files.remove(join(folder, name));
   }
 }
 

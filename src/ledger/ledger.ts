@@ -6,7 +6,6 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import type { ChainName, PreparedBatch } from "../audit/prepared-batch.ts";
 import { storageRetryMsMax } from "../limits.ts";
-import { keyName } from "./chain.ts";
 import { Checkpointer, type LocalCheckpoint } from "./checkpointer.ts";
 import { LedgerClock, type Clock } from "./clock.ts";
 import type { ControlKind, ControlMembers } from "./control.ts";
@@ -25,7 +24,7 @@ import type { NoteVerifier } from "./note.ts";
 import { writeOpening, type OpenedExpectations } from "./opening.ts";
 import { readEarlier } from "./find-line.ts";
 import { recoverLedger, type KnownSize, type RecoveredLedger } from "./recovery.ts";
-import { chainRotation, logRotation } from "./rotate.ts";
+import { chainRotation, logRotation, requireKeyInUse, type Rotated } from "./rotate.ts";
 import { SegmentWriter } from "./segment.ts";
 import { Sequencer, type CommitReport, type SequencerState } from "./sequencer.ts";
 
@@ -98,10 +97,14 @@ export interface Ledger {
   appendControl<K extends ControlKind>(control: ControlInput<K>): Promise<{ index: number }>;
   /** Seals, then writes tiles, state and signed note; durable on return. */
   checkpoint(): Promise<LocalCheckpoint>;
-  /** Goes over to the newest chain key of `keys`. Resolves once `key_rotated` is durable. */
-  rotateChainKey(keys: KeyRing): Promise<{ index: number }>;
-  /** Goes over to the newest log key of `keys`. */
-  rotateLogKey(keys: KeyRing): Promise<{ index: number }>;
+  /**
+   * Goes over to the next chain key of `keys`. Resolves once `key_rotated` is durable.
+   *
+   * @throws LedgerError `missing_key` where there is none.
+   */
+  rotateChainKey(keys: KeyRing): Promise<Rotated>;
+  /** As `rotateChainKey`, for the log key. */
+  rotateLogKey(keys: KeyRing): Promise<Rotated>;
   status(): LedgerStatus;
   /** Writes `closed`, a seal and a checkpoint, then lets the directory go. */
   close(reason?: string): Promise<void>;
@@ -325,29 +328,26 @@ class FileLedger implements Ledger {
     return this.#closing === undefined && this.#sequencer.state !== "stopped";
   }
 
-  async rotateChainKey(keys: KeyRing): Promise<{ index: number }> {
+  async rotateChainKey(keys: KeyRing): Promise<Rotated> {
     return this.#rotate(keys, () => chainRotation(this.#memory, keys));
   }
 
-  async rotateLogKey(keys: KeyRing): Promise<{ index: number }> {
+  async rotateLogKey(keys: KeyRing): Promise<Rotated> {
     return this.#rotate(keys, () => logRotation(this.#memory, this.origin, keys));
   }
 
   /** The record is written under the old key, and alone: the group after it has the new one. */
-  #rotate(keys: KeyRing, members: () => ControlMembers["key_rotated"]): Promise<{ index: number }> {
-    const { epoch } = this.#memory.counters;
-    const present = this.#keys.chainKey(epoch)!;
-    const same = keys.chainKey(epoch);
-    if (same === undefined || keyName(epoch, same) !== keyName(epoch, present)) {
-      const message = `the key folder ${keys.directory} lacks the chain key in use`;
-      return Promise.reject(new LedgerError("missing_key", message));
-    }
+  async #rotate(keys: KeyRing, members: () => ControlMembers["key_rotated"]): Promise<Rotated> {
+    requireKeyInUse(this.#memory.counters.epoch, this.#keys, keys);
     this.#keys = keys;
     this.#builder.useKeys(keys);
-    return this.#sequencer.appendControl((waiting) => ({
-      ...controlItem(this.#controls, { kind: "key_rotated", members }, waiting),
+    let names = { from: "", to: "" };
+    const request = { kind: "key_rotated", members: () => (names = members()) } as const;
+    const { index } = await this.#sequencer.appendControl((waiting) => ({
+      ...controlItem<"key_rotated">(this.#controls, request, waiting),
       alone: true,
     }));
+    return { index, from: names.from, to: names.to };
   }
 
   status(): LedgerStatus {

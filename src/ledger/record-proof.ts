@@ -44,6 +44,9 @@ export function judgeProof(bytes: Uint8Array, trusted: readonly NoteVerifier[]):
     throw new FormatError("bad_proof", "the proof does not say which record it is about");
   }
   const record = parseLine(proof.extra);
+  if (record.body !== undefined) {
+    throw new FormatError("bad_proof", "the proof carries a body, which no root speaks for");
+  }
   const { origin, size, root, note } = parseCheckpoint(proof.checkpoint);
   const leaf = leafHash(treeEntry(record.headBytes, record.mac));
   const isPlaced = record.head.index === proof.index;

@@ -8,6 +8,21 @@ import type { LedgerMemory } from "./memory.ts";
 import { encodeVkey } from "./note.ts";
 import { chainRotationProof, rotationMessage } from "./rotation.ts";
 
+/** What a rotation wrote down: names of chain keys, or verifier keys. */
+export interface Rotated {
+  readonly index: number;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** @throws LedgerError `missing_key` where `keys` has another chain key of the epoch, or none. */
+export function requireKeyInUse(epoch: number, present: KeyRing, keys: KeyRing): void {
+  const [own, other] = [present.chainKey(epoch)!, keys.chainKey(epoch)];
+  if (other !== undefined && keyName(epoch, other) === keyName(epoch, own)) return;
+  const message = `the key folder ${keys.directory} lacks the chain key in use`;
+  throw new LedgerError("missing_key", message);
+}
+
 /** @throws LedgerError `missing_key` where `keys` has no newer chain key. */
 export function chainRotation(memory: LedgerMemory, keys: KeyRing): ControlMembers["key_rotated"] {
   const { counters, descriptorDigest } = memory;
@@ -22,17 +37,17 @@ export function chainRotation(memory: LedgerMemory, keys: KeyRing): ControlMembe
   return { from, to, proof, purpose: "chain" };
 }
 
-/** @throws LedgerError `missing_key` where `keys` has no newer log key. */
+/** @throws LedgerError `missing_key` where `keys` has no newer log key than the one in force. */
 export function logRotation(
   memory: LedgerMemory,
   origin: string,
   keys: KeyRing,
 ): ControlMembers["key_rotated"] {
   const { counters, descriptorDigest } = memory;
-  const newKey = keys.logKeys.at(-1);
-  if (newKey === undefined || toHex(newKey.publicKey) === counters.logKey) {
-    throw noNewer("log", keys);
-  }
+  const place = keys.logKeys.findIndex(({ publicKey }) => toHex(publicKey) === counters.logKey);
+  // One key at a time here too: a checkpoint is signed by the key in force and the one before it.
+  const newKey = place < 0 ? undefined : keys.logKeys[place + 1];
+  if (newKey === undefined) throw noNewer("log", keys);
   const from = encodeVkey(origin, fromHex(counters.logKey));
   const to = encodeVkey(origin, newKey.publicKey);
   const proof = toHex(newKey.sign(rotationMessage({ descriptorDigest, from, to })));

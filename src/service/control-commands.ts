@@ -1,11 +1,11 @@
 /** What a running sidecar does for the command line, and what a command does by itself. */
 import { randomBytes } from "node:crypto";
-import { addChainKey, addLogKey, publicVkeys } from "../ledger/keys.ts";
+import { addChainKey, addLogKey, openKeys } from "../ledger/keys.ts";
 import type { KeyRing } from "../ledger/keys.ts";
 import type { JsonValue } from "../bytes/canonical-json.ts";
 import { toHex } from "../bytes/hex.ts";
-import { keyName } from "../ledger/chain.ts";
 import { parseCheckpoint } from "../ledger/checkpoint.ts";
+import { LedgerError } from "../ledger/ledger-error.ts";
 import type { ControlHandlers } from "./control-socket.ts";
 import type { Core } from "./core.ts";
 import type { SidecarState } from "./state.ts";
@@ -48,25 +48,24 @@ function whichKey(argument: JsonValue): KeyKind {
 
 /**
  * The new key is on disk before the record that names it; where the record cannot be written, the
- * key is there unused, and the next rotation or start goes over to it.
+ * key is there unused, and the next rotation goes over to it.
  */
 async function rotate(core: Core, kind: KeyKind): Promise<JsonValue> {
-  const { ledger, keys: before } = core;
-  const add = kind === "chain" ? addChainKey : addLogKey;
-  const after = await add(before.directory, { files: core.files, randomBytes });
-  const { index } = await (kind === "chain"
-    ? ledger.rotateChainKey(after)
-    : ledger.rotateLogKey(after));
-  core.keys = after;
-  return {
-    index,
-    from: nameOf(kind, ledger.origin, before),
-    to: nameOf(kind, ledger.origin, after),
+  const { directory } = core.keys;
+  const folder = { files: core.files, randomBytes };
+  const goOver = async (keys: KeyRing): Promise<JsonValue> => {
+    const { ledger } = core;
+    const { index, from, to } = await (kind === "chain"
+      ? ledger.rotateChainKey(keys)
+      : ledger.rotateLogKey(keys));
+    core.keys = keys;
+    return { index, from, to };
   };
-}
-
-function nameOf(kind: KeyKind, origin: string, keys: KeyRing): string {
-  if (kind === "log") return publicVkeys(origin, keys).at(-1) ?? "";
-  const key = keys.chainKey(keys.chainEpoch);
-  return key === undefined ? "" : keyName(keys.chainEpoch, key);
+  try {
+    return await goOver(await openKeys(directory, folder, { create: false }));
+  } catch (error) {
+    if (!(error instanceof LedgerError) || error.code !== "missing_key") throw error;
+    const add = kind === "chain" ? addChainKey : addLogKey;
+    return goOver(await add(directory, folder));
+  }
 }

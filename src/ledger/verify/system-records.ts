@@ -100,8 +100,9 @@ export class SystemRecords {
     const { kind, namespace, tenant, index } = view.scanned;
     const isSystem = namespace === systemChain.namespace && tenant === systemChain.tenant;
     const late = this.#verifyAfterEnd(kind, index);
-    if (!SYSTEM_KINDS.has(kind)) return late;
-    if (!isSystem) return { class: "altered", detail: `a ${kind} record in a tenant's chain` };
+    if (SYSTEM_KINDS.has(kind) && !isSystem) {
+      return { class: "altered", detail: `a ${kind} record in a tenant's chain` };
+    }
     try {
       return late ?? this.#verifyStatement(view);
     } catch (error) {
@@ -143,6 +144,8 @@ export class SystemRecords {
       case "key_rotated":
         return this.#verifyRotation(parseControl("key_rotated", body), scanned);
       default:
+        // It says nothing of the log that could be held against it, but must be what it is called.
+        parseControl(kind, body);
         return undefined;
     }
   }
@@ -161,8 +164,8 @@ export class SystemRecords {
       const detail = `boot ${opened.boot} found ${opened.previous_size} records, here are ${index}`;
       return { class: what, detail };
     }
-    const isTip = opened.previous_tip === this.#previousMac.toString("latin1");
-    if (this.#isPreviousSound && !isTip) {
+    const tip = index === 0 ? null : this.#previousMac.toString("latin1");
+    if ((this.#isPreviousSound || index === 0) && opened.previous_tip !== tip) {
       const detail = `boot ${opened.boot} found another record before it than stands here`;
       return { class: "spliced", detail };
     }

@@ -123,6 +123,8 @@ test("a proof holds for its own tree size, index and record, and an old one goes
   const other = Buffer.from(ledger.lines[4]!.replace(/,"body".*/, "}"));
   expect(judge({ extra: other })).toBe(false);
   expect(judge({ extra: other, index: 4 })).toBe(false);
+  const withBody = Buffer.from(ledger.lines[3]!);
+  expect(() => judge({ extra: withBody })).toThrow(expect.objectContaining({ code: "bad_proof" }));
 });
 
 test("an inner node is no record, nor a leaf's hash", () => {

@@ -77,10 +77,12 @@ test("a ledger in use, by this process or another", async () => {
 
 test("unknown files, but not a left-over temporary one", async () => {
   const place = await filled();
-  await writeFile(join(place.directory, ".tmp-0000"), "half");
-  await writeFile(join(place.directory, "state", ".tmp-0000"), "half");
+  const folders = ["", "state", "quarantine"].map((name) => join(place.directory, name));
+  for (const folder of folders) await writeFile(join(folder, ".tmp-0000"), "half");
   await (await open(place)).close();
-  expect(await nodeFiles.list(place.directory)).not.toContain(".tmp-0000");
+  for (const folder of folders) {
+    expect(await nodeFiles.list(folder)).not.toContain(".tmp-0000");
+  }
   await writeFile(join(place.directory, "notes.txt"), "mine");
   await expect(open(place)).rejects.toMatchObject(refusal("foreign", /holds notes\.txt/));
   await rm(join(place.directory, "notes.txt"));

@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 
-import { addChainKey, addLogKey } from "../../../src/ledger/keys.ts";
-import { parseNote } from "../../../src/ledger/note.ts";
+import { directorySource } from "../../../src/ledger/directory-source.ts";
+import { addChainKey, addLogKey, publicVkeys } from "../../../src/ledger/keys.ts";
+import { parseNote, parseVkey } from "../../../src/ledger/note.ts";
+import { verifyLedger } from "../../../src/ledger/verify/verify.ts";
 import { checkLog } from "../check-log.ts";
 import { batch, keyFolder, kindsOnDisk, open, recordsOnDisk, temporaryPlace } from "./support.ts";
 
@@ -49,6 +51,44 @@ test("a new log key signs beside the one before it", async () => {
   const again = await open({ ...place, keys });
   await again.close();
   await checkLog(place.directory, keys);
+});
+
+test("goes over to the next key first where two were added, so that trust passes on", async () => {
+  const place = await temporaryPlace();
+  const ledger = await open(place);
+  await addLogKey(place.keys.directory, keyFolder);
+  const keys = await addLogKey(place.keys.directory, keyFolder);
+  const vkeys = publicVkeys(ledger.origin, keys);
+  expect(await ledger.rotateLogKey(keys)).toMatchObject({ from: vkeys[0], to: vkeys[1] });
+  const { note } = await ledger.checkpoint();
+  expect(parseNote(note).signatures.map(({ keyId }) => keyId)).toEqual(
+    vkeys.slice(0, 2).map((vkey) => parseVkey(vkey).keyId),
+  );
+  expect(await ledger.rotateLogKey(keys)).toMatchObject({ from: vkeys[1], to: vkeys[2] });
+  await ledger.close();
+  const report = await verifyLedger(directorySource(place.directory), {
+    chainKey: (epoch) => keys.chainKey(epoch),
+    trusted: [parseVkey(vkeys[0]!)],
+  });
+  expect(report.failures).toEqual([]);
+});
+
+test("two rotations between two checkpoints lead from the first key to the last", async () => {
+  const place = await temporaryPlace();
+  await addLogKey(place.keys.directory, keyFolder);
+  const keys = await addLogKey(place.keys.directory, keyFolder);
+  for (const hasCheckpoint of [false, true]) {
+    const ledger = await open({ ...place, directory: `${place.directory}-${hasCheckpoint}` });
+    if (hasCheckpoint) await ledger.checkpoint();
+    await ledger.rotateLogKey(keys);
+    await ledger.rotateLogKey(keys);
+    await ledger.close();
+    const report = await verifyLedger(directorySource(ledger.directory), {
+      chainKey: (epoch) => keys.chainKey(epoch),
+      trusted: [parseVkey(publicVkeys(ledger.origin, keys)[0]!)],
+    });
+    expect([report.verdict, report.failures]).toEqual(["ok", []]);
+  }
 });
 
 test("refuses chains beyond the bound, says so once, and takes the others", async () => {

@@ -1,13 +1,14 @@
 /** Damage of every class, with and without chain keys: found, named, and placed. */
 import { expect, test } from "vitest";
 
+import { canonicalize } from "../../../src/bytes/canonical-json.ts";
 import { toHex } from "../../../src/bytes/hex.ts";
-import { keyName } from "../../../src/ledger/chain.ts";
+import { keyName, systemChain } from "../../../src/ledger/chain.ts";
 import { ed25519Signer, encodeVkey, parseVkey } from "../../../src/ledger/note.ts";
 import { chainRotationProof, rotationMessage } from "../../../src/ledger/rotation.ts";
 import type { Failure, VerifyReport } from "../../../src/ledger/verify/report.ts";
 import { verifyLedger } from "../../../src/ledger/verify/verify.ts";
-import { billing, exampleLedger, patients, type LedgerBuilder } from "../builder.ts";
+import { billing, exampleLedger, LedgerBuilder, patients } from "../builder.ts";
 
 interface Knowledge {
   keys?: boolean;
@@ -364,6 +365,25 @@ test("seals, boots and ends that do not agree with the log", async () => {
     expect([name, ...failures.map((failure) => failure.class)]).toEqual([name, expected]);
   }
 });
+
+test("a record in front of the first, and a control record that is none", async () => {
+  const begun = new LedgerBuilder().opened({ previous_tip: "00".repeat(32) }).checkpoint();
+  expect((await verify(begun)).failures).toMatchObject([{ class: "spliced" }]);
+  const clock = { ledger_time: "1", wall_time: "2" };
+  for (const chain of [systemChain, patients]) {
+    const good = exampleLedger().group().control("clock_stepped", clock, chain).checkpoint();
+    expect((await verify(good)).failures).toEqual([]);
+    for (const body of ["{}", toText("clock_stepped", { ...clock, more: 1 })]) {
+      const ledger = exampleLedger().group().append(chain, "clock_stepped", Buffer.from(body));
+      expect((await verify(ledger.checkpoint())).failures).toMatchObject([{ class: "malformed" }]);
+    }
+  }
+});
+
+function toText(kind: string, members: object): string {
+  const schema = "spanseal.control/v1";
+  return canonicalize({ ...members, kind, nonce: "0".repeat(32), schema });
+}
 
 test("rotations that replace another key than the one in force", async () => {
   const chain = exampleLedger();
