@@ -2,7 +2,7 @@
 import { checkName } from "./names.ts";
 import type { AuditPolicy } from "./policy.ts";
 import type { ChainName } from "./prepared-batch.ts";
-import type { TraceFacts, TraceMemory } from "./trace-memory.ts";
+import { agree, type TraceFacts, type TraceMemory, type TraceName } from "./trace-memory.ts";
 import type { Attributes } from "./walk/attributes.ts";
 import type { Item, ResourceContext, ScopeContext } from "./walk/items.ts";
 import { keyId } from "./walk/keys.ts";
@@ -18,8 +18,8 @@ export interface TraceNotes {
   readonly number: number;
   agent: boolean;
   /** The one name seen; null where spans of the trace disagree. */
-  namespace: string | null | undefined;
-  tenant: string | null | undefined;
+  namespace: TraceName;
+  tenant: TraceName;
   /** What earlier requests showed. */
   readonly remembered: TraceFacts | undefined;
 }
@@ -135,14 +135,9 @@ export class ChainResolver {
 
   /** The number of the chain in `chains`, after all items of the request were noted. */
   chainOf(names: Names, trace: TraceNotes | undefined): number {
-    const remembered = trace?.remembered;
     const namespace =
-      names.namespace ??
-      trace?.namespace ??
-      remembered?.namespace ??
-      this.#policy.namespace.default;
-    const tenant =
-      names.tenant ?? trace?.tenant ?? remembered?.tenant ?? this.#policy.tenant.default;
+      names.namespace ?? nameOf(trace, "namespace") ?? this.#policy.namespace.default;
+    const tenant = names.tenant ?? nameOf(trace, "tenant") ?? this.#policy.tenant.default;
     const latest = this.chains[this.#chainLatest];
     if (latest !== undefined && latest.namespace === namespace && latest.tenant === tenant) {
       return this.#chainLatest;
@@ -161,13 +156,8 @@ export class ChainResolver {
   /** Hands what this request showed to the memory. */
   remember(): void {
     for (const { id, agent, namespace, tenant } of this.#traces.values()) {
-      const named = typeof namespace === "string" || typeof tenant === "string";
-      if (!agent && !named) continue;
-      this.#memory.remember(id, {
-        agent,
-        ...(typeof namespace === "string" ? { namespace } : {}),
-        ...(typeof tenant === "string" ? { tenant } : {}),
-      });
+      if (!agent && namespace === undefined && tenant === undefined) continue;
+      this.#memory.remember(id, { agent, namespace, tenant });
     }
   }
 }
@@ -184,20 +174,16 @@ export function isMixed(trace: TraceNotes | undefined): boolean {
 
 /** Whether the chain had to be the default because spans of the trace name different ones. */
 export function isAmbiguous(names: Names, trace: TraceNotes | undefined): boolean {
-  if (trace === undefined) return false;
-  const { namespace, tenant } = trace;
   return (
-    (names.namespace === undefined && namespace === null) ||
-    (names.tenant === undefined && tenant === null)
+    (names.namespace === undefined && nameOf(trace, "namespace") === null) ||
+    (names.tenant === undefined && nameOf(trace, "tenant") === null)
   );
 }
 
-const NOTHING: Names = { namespace: undefined, tenant: undefined };
-
-function agree(
-  known: string | null | undefined,
-  name: string | undefined,
-): string | null | undefined {
-  if (name === undefined || known === name) return known;
-  return known === undefined ? name : null;
+/** By what this request shows of the trace, else by what earlier ones showed. */
+function nameOf(trace: TraceNotes | undefined, kind: NameKind): TraceName {
+  const own = trace?.[kind];
+  return own === undefined ? trace?.remembered?.[kind] : own;
 }
+
+const NOTHING: Names = { namespace: undefined, tenant: undefined };

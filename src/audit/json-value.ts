@@ -22,6 +22,8 @@ const NULL = encodeUtf8("null");
 /**
  * Numbers that JSON cannot hold exactly become strings, bytes become hexadecimal, maps with a
  * repeated key become lists of [key, value]; each sets `writer.coerced`.
+ *
+ * @param depth lists and objects of JSON around the value, which a body has a bounded number of
  */
 export function writeValue(
   writer: JsonWriter,
@@ -151,7 +153,7 @@ function writeMap(writer: JsonWriter, reader: WireReader, depth: number): void {
     if (!unique) writer.byte(0x5b);
     writer.json(canonicalize(key));
     writer.byte(unique ? 0x3a : 0x2c);
-    writeValue(writer, reader.bytes, place, depth + 1);
+    writeValue(writer, reader.bytes, place, depth + (unique ? 1 : 2));
     if (!unique) writer.byte(0x5d);
   }
   writer.byte(unique ? 0x7d : 0x5d);

@@ -8,9 +8,17 @@ import { traceMemoryTraces } from "../limits.ts";
 export interface TraceFacts {
   /** An agent's action was seen in this trace. */
   readonly agent: boolean;
-  /** Named by a span, its scope or its resource; absent where none did or where they disagreed. */
-  readonly namespace?: string;
-  readonly tenant?: string;
+  /** Named by spans, their scopes or resources; null where these disagree. */
+  readonly namespace?: TraceName;
+  readonly tenant?: TraceName;
+}
+
+export type TraceName = string | null | undefined;
+
+/** What two statements about one trace say together. */
+export function agree(known: TraceName, name: TraceName): TraceName {
+  if (name === undefined || known === name) return known;
+  return known === undefined ? name : null;
 }
 
 /**
@@ -38,14 +46,20 @@ export class TraceMemory {
     return this.#newer.get(trace) ?? this.#older.get(trace);
   }
 
-  /** Adds facts to what is known. The names that came first stay. */
+  /** Adds facts to what is known. */
   remember(trace: string, facts: TraceFacts): void {
     const known = this.recall(trace);
-    const all =
-      known === undefined ? facts : { ...facts, ...known, agent: known.agent || facts.agent };
-    this.#newer.set(trace, all);
+    this.#newer.set(trace, known === undefined ? facts : together(known, facts));
     if (this.#newer.size < this.#generationMax) return;
     this.#older = this.#newer;
     this.#newer = new Map();
   }
+}
+
+function together(known: TraceFacts, facts: TraceFacts): TraceFacts {
+  return {
+    agent: known.agent || facts.agent,
+    namespace: agree(known.namespace, facts.namespace),
+    tenant: agree(known.tenant, facts.tenant),
+  };
 }

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { attributes } from "../support/otlp-writer.ts";
 import { mappedRecords } from "../../src/audit/mapped-record.ts";
 import { TraceMemory } from "../../src/audit/trace-memory.ts";
-import { type Body, logs, map, mapOne, policy, prepared, traces, span } from "./setup.ts";
+import { type Body, logs, map, mapOne, policy, prepared } from "./setup.ts";
 
 const chat = { "gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o" };
 const tool = { "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund" };
@@ -334,51 +334,6 @@ test("audit.data_access chooses which data accesses are recorded, never tool cal
   expect(count("agent", [query, agent] as never)).toBe(2);
   const call = { attributes: { "mcp.method.name": "tools/call" } };
   expect(count("none", [call] as never)).toBe(1);
-});
-
-test("namespace and tenant: span, scope, resource, trace, default", () => {
-  const chains = (members: Parameters<typeof map>[0], options = {}): string[] =>
-    map(members, options).map(({ namespace, tenant }) => `${namespace}/${tenant}`);
-  const around = { resource: { "tenant.id": "r", "service.namespace": "shop" } };
-  const scope = { scope: { name: "s", attributes: attributes({ "tenant.id": "s" }) } };
-  const own = { attributes: { ...tool, "tenant.id": "t" } };
-  const none = { attributes: tool };
-  expect(chains([own], { ...around, ...scope })).toEqual(["shop/t"]);
-  expect(chains([none], { ...around, ...scope })).toEqual(["shop/s"]);
-  expect(chains([none], around)).toEqual(["shop/r"]);
-  expect(chains([none, own])).toEqual(["default/t", "default/t"]);
-  expect(chains([none])).toEqual(["default/default"]);
-  const memory = new TraceMemory();
-  map([own], { memory });
-  expect(chains([none], { memory })).toEqual(["default/t"]);
-  expect(chains([{ attributes: { ...tool, "tenant.id": 42 } }])).toEqual(["default/42"]);
-});
-
-test("names with spaces in them stay apart", () => {
-  const records = map([
-    { attributes: { ...tool, "service.namespace": "a b", "tenant.id": "c" } },
-    { attributes: { ...tool, "service.namespace": "a", "tenant.id": "b c" } },
-  ]);
-  expect(records.map(({ namespace, tenant }) => [namespace, tenant])).toEqual([
-    ["a b", "c"],
-    ["a", "b c"],
-  ]);
-});
-
-test("where a trace names two tenants, nothing is guessed", () => {
-  const named = (tenant: string): object => ({ attributes: { ...tool, "tenant.id": tenant } });
-  const records = map([named("a"), named("b"), { attributes: tool }] as never);
-  expect(records.map(({ tenant }) => tenant)).toEqual(["a", "b", "default"]);
-  expect(records[2]!.body.flags).toEqual(["ambiguous_correlation"]);
-});
-
-test.each(["spanseal", " a", "x".repeat(129), "ü"])("the namespace %j is refused", (name) => {
-  const bytes = traces([span({ attributes: tool })], { resource: { "service.namespace": name } });
-  const memory = new TraceMemory();
-  expect(() => prepared("traces", bytes, { memory })).toThrow(
-    expect.objectContaining({ name: "RequestError", code: "bad_name" }) as Error,
-  );
-  expect(memory.size).toBe(0);
 });
 
 test("identity is claimed unless the sender was authenticated", () => {

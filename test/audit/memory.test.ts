@@ -24,11 +24,13 @@ test("facts of a trace add up", () => {
   expect(memory.size).toBe(1);
 });
 
-test("names that came first stay", () => {
+test("names that disagree are none, for good", () => {
   const memory = new TraceMemory();
   memory.remember("a", { agent: false, tenant: "first" });
   memory.remember("a", { agent: true, tenant: "second", namespace: "n" });
-  expect(memory.recall("a")).toEqual({ agent: true, tenant: "first", namespace: "n" });
+  expect(memory.recall("a")).toEqual({ agent: true, tenant: null, namespace: "n" });
+  memory.remember("a", { agent: false, tenant: "first", namespace: "n" });
+  expect(memory.recall("a")).toEqual({ agent: true, tenant: null, namespace: "n" });
 });
 
 test("the members stand in canonical order", () => {

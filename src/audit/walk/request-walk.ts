@@ -71,15 +71,14 @@ export class RequestWalk {
   }
 
   #resource(enclosure: Enclosure, ordinal: number, visit: (item: Item) => boolean): void {
-    let attributes = this.reader.begin();
+    // A second copy of the field adds to the first, as protobuf says.
+    const attributes = this.reader.begin();
     const scopes: Enclosure[] = [];
     const reader = new WireReader(this.bytes, enclosure.start, enclosure.stop);
     while (reader.next()) {
       if (reader.wireType !== LENGTH_DELIMITED) continue;
-      if (reader.field === 1) {
-        attributes = this.reader.begin();
-        this.#attributes(attributes, reader.message(), 1);
-      } else if (reader.field === 2) scopes.push(enclosureOf(reader, enclosure));
+      if (reader.field === 1) this.#attributes(attributes, reader.message(), 1);
+      else if (reader.field === 2) scopes.push(enclosureOf(reader, enclosure));
     }
     const resource: ResourceContext = { ordinal, enclosure, attributes };
     for (const scope of scopes) this.#scope(scope, resource, visit);
@@ -111,14 +110,13 @@ export class RequestWalk {
   }
 
   #scopeContext(enclosure: Enclosure, resource: ResourceContext): ScopeContext {
-    let attributes = this.reader.begin();
+    const attributes = this.reader.begin();
     const texts = { name: "", version: "", schemaUrl: "" };
     const reader = new WireReader(this.bytes, enclosure.start, enclosure.stop);
     while (reader.next()) {
       if (reader.wireType !== LENGTH_DELIMITED) continue;
       if (reader.field === 3) texts.schemaUrl = decodeUtf8Lossy(reader.payload());
       if (reader.field !== 1) continue;
-      attributes = this.reader.begin();
       this.#attributes(attributes, reader.message(), 3);
       const scope = reader.message();
       while (scope.next()) {
