@@ -1,27 +1,39 @@
 /**
- * What tells a repeated record from a conflicting one: equal for bodies that differ in `nonce` and
- * `time.observed` only. Made only where an id comes again, of what came and of what the log has.
+ * What tells a repeated record from a conflicting one: equal for bodies that differ in `nonce`,
+ * `time.observed` and `flags` only. Flags also say what was known of the record's trace, which is
+ * more when the record comes again. Made only where an id comes again, of what came and of what the
+ * log has.
  */
 import { hash } from "node:crypto";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const ZERO = 0x30;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const OPEN_LIST = 0x5b;
+const CLOSE_LIST = 0x5d;
 
 /**
- * SHA-256 of the body, in which every character of the value of the top-level member `nonce` and of
- * `time.observed` is replaced by `0`, in hexadecimal.
+ * SHA-256 of the body without the top-level member `flags`, in which every character of the value
+ * of the top-level member `nonce` and of `time.observed` is replaced by `0`, in hexadecimal.
  *
- * @param body canonical JSON; either member may be missing
+ * @param body canonical JSON; any of the members may be missing
  */
 export function contentDigest(body: Uint8Array): string {
-  const content = new Uint8Array(body);
-  blankVariable(content);
-  return hash("sha256", content, "hex");
+  const content = Buffer.from(body);
+  const flags = blankVariable(content);
+  const parts = [content.subarray(0, flags.start), content.subarray(flags.end)];
+  return hash("sha256", Buffer.concat(parts), "hex");
 }
 
-/** Overwrites the values of `nonce` and `time.observed` in place. */
-function blankVariable(body: Uint8Array): void {
+/**
+ * Overwrites the values of `nonce` and `time.observed` in place.
+ *
+ * @returns the bounds of `flags` with the comma behind it: other members follow
+ */
+function blankVariable(body: Uint8Array): { start: number; end: number } {
+  const flags = { start: 0, end: 0 };
   const path: string[] = [];
   let name = "";
   let at = 0;
@@ -33,14 +45,17 @@ function blankVariable(body: Uint8Array): void {
       if (isName)
         name = Buffer.from(body.buffer, body.byteOffset + at + 1, end - at - 2).toString("latin1");
       else if (isVariable(path, name)) body.fill(ZERO, at + 1, end - 1);
+      if (isName && path.length === 1 && name === "flags") flags.start = at;
       at = end;
       continue;
     }
-    if (byte === 0x7b || byte === 0x5b) {
-      path.push(byte === 0x5b ? "[" : name);
-    } else if (byte === 0x7d || byte === 0x5d) path.pop();
+    if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
+      path.push(byte === OPEN_LIST ? "[" : name);
+    } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) path.pop();
     at++;
+    if (byte === CLOSE_LIST && path.length === 1 && name === "flags") flags.end = at + 1;
   }
+  return flags;
 }
 
 /** The path's first element is the top-level object itself. */

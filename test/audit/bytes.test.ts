@@ -181,6 +181,18 @@ test("a repeat has the same ids and content, whatever nonce it gets", () => {
   expect(prepared("traces", load).digests).not.toEqual(prepared("traces", load).digests);
 });
 
+test("a repeat is one also where an agent was seen in its trace meanwhile", () => {
+  const memory = new TraceMemory();
+  const query = traces([span({ id: 1, attributes: { "db.system.name": "redis" } })]);
+  const first = prepared("traces", query, { memory });
+  prepared("traces", traces([span({ attributes: { "gen_ai.agent.name": "clerk" } })]), { memory });
+  const again = prepared("traces", query, { memory });
+  const flags = (batch: PreparedBatch): unknown => mappedRecords(batch)[0]!.body["flags"];
+  expect([flags(first), flags(again)]).toEqual([["orphan"], undefined]);
+  expect(again.ids).toEqual(first.ids);
+  expect(bodiesOf(again).map(contentDigest)).toEqual(bodiesOf(first).map(contentDigest));
+});
+
 test("without ids the redacted source is the identity", () => {
   const member = (name: string): Plain => ({
     ...span({ name, attributes: { "gen_ai.operation.name": "chat" } }),

@@ -43,7 +43,7 @@ test("the members stand in canonical order", () => {
   }
 });
 
-test("the digest of a content ignores nonce and time of observation only", () => {
+test("the digest of a content ignores nonce, flags and time of observation only", () => {
   const of = (body: object): string => contentDigest(Buffer.from(JSON.stringify(body)));
   const body = {
     a: { nonce: "x" },
@@ -58,6 +58,12 @@ test("the digest of a content ignores nonce and time of observation only", () =>
   expect(of({ ...body, x: { observed: "2" } })).not.toBe(of(body));
   expect(of({ ...body, nonce: "fff" })).not.toBe(of(body));
   expect(of({ kind: "seal" })).toHaveLength(64);
+  const { a, ...rest } = body;
+  const flagged = (flags: unknown): string => of({ a, flags, ...rest });
+  for (const flags of [[], ["orphan"], ["coerced", "orphan"]]) {
+    expect(flagged(flags)).toBe(of(body));
+    expect(of({ ...body, attributes: { flags } })).not.toBe(of(body));
+  }
   const escaped = { a: 'quote " \\', nonce: "00", time: { observed: "1" } };
   expect(of({ ...escaped, nonce: "11" })).toBe(of(escaped));
 });
