@@ -181,6 +181,10 @@ test("the tool is told by attribute, span name or behind its server, the collect
   expect(rows({}, "tools/call lookup_patient")).toBe(1);
   expect(rows({ "db.collection.name": "patients" }, "query")).toBe(1);
   expect(rows({ "db.query.text": 'SELECT * FROM public."patients" p' }, "query")).toBe(1);
+  expect(rows({ "db.query.text": "SELECT * FROM PATIENTS" }, "query")).toBe(1);
+  expect(rows({ "db.collection.name": "Patients" }, "query")).toBe(1);
+  expect(rows({ "db.query.text": "select * from ward.dbo.[patients]" }, "query")).toBe(1);
+  expect(rows({ "db.query.text": "select * from visits v,patients p" }, "query")).toBe(1);
   expect(rows({ "db.query.text": "SELECT * FROM patients_archive" }, "query")).toBe(undefined);
   expect(rows({ "gen_ai.tool.name": "lookup_patients" }, "call")).toBe(undefined);
   expect(rows({}, "lookup_card")).toBe(undefined);

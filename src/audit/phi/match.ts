@@ -102,7 +102,8 @@ function isCollection({ collections, queries }: Names, collection: string): bool
   if (named) return true;
   const escaped = wanted.replace(/[^a-z0-9_]/g, "\\$&");
   const mention = new RegExp(
-    `(?:from|join|into|update|table|select|insert|delete)\\s+(?:[\\w"\`[\\]]{1,64}\\.)?["\`[]?${escaped}(?![\\w.])`,
+    `(?:(?:from|join|into|update|table|select|insert|delete)\\s+|,\\s*)` +
+      `(?:[\\w"\`[\\]]{1,64}\\.){0,3}["\`[]?${escaped}(?![\\w.])`,
     "i",
   );
   return queries.some((query) => mention.test(query));

@@ -28,6 +28,8 @@ export interface PhiColumn {
 export interface PhiTable {
   readonly tools: readonly string[];
   readonly collections: readonly string[];
+  /** All of them as `folded` has them. */
+  readonly names: readonly string[];
   /** Lower case. */
   readonly subject: string | undefined;
   /** By lower-case name. */
@@ -67,5 +69,11 @@ function compileTable(table: PhiTableConfig, path: string): PhiTable {
     const message = `subject "${table.subject}" is no declared column`;
     throw new RuleError("bad_table", `${path}.subject`, message, "declare it under columns");
   }
-  return { tools, collections, subject, columns };
+  const names = [...tools, ...collections].map((name) => folded(Buffer.from(name)));
+  return { tools, collections, names, subject, columns };
+}
+
+/** Bytes in which names are looked for, one character each: SQL cares for no case. */
+export function folded(bytes: Buffer): string {
+  return bytes.toString("latin1").toLowerCase();
 }

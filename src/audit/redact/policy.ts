@@ -38,7 +38,7 @@ export interface RedactionPolicy {
   /** Whether some rule has no such string, so that every value is a candidate. */
   readonly everyValue: boolean;
   readonly tables: readonly PhiTable[];
-  /** Names of declared tools and collections. */
+  /** Names of declared tools and collections, folded. */
   readonly tableNames: readonly string[];
   readonly pepper: Pepper;
   readonly tenant: { readonly from: readonly string[]; readonly default: string };
@@ -64,9 +64,7 @@ export function compileRedaction(config: RedactionConfig): RedactionPolicy {
     literals: rules.flatMap(({ literals }) => literals ?? []),
     everyValue: rules.some(({ literals }: CompiledRule) => literals === undefined),
     tables,
-    tableNames: [
-      ...new Set(tables.flatMap(({ tools, collections }) => [...tools, ...collections])),
-    ],
+    tableNames: [...new Set(tables.flatMap(({ names }) => names))],
     pepper: config.pepper,
     tenant,
     identityKeys: identityKeySet([...tenant.from, ...(config.identityKeys ?? [])]),

@@ -7,7 +7,7 @@ import { REQUEST, type Message, type Signal } from "../otlp/schema.ts";
 import { splice, type Enclosure } from "../otlp/splice.ts";
 import { accountOf, newAccount } from "../phi/account.ts";
 import { matchTables } from "../phi/match.ts";
-import type { PhiTable } from "../phi/tables.ts";
+import { folded, type PhiTable } from "../phi/tables.ts";
 import { RULE, TABLE, type Candidates } from "./candidates.ts";
 import { listed, type Finding, type ItemFindings } from "./findings.ts";
 import type { RedactionPolicy } from "./policy.ts";
@@ -90,8 +90,10 @@ export function redactRequest(
 
 /** Marks every mention of a declared tool or collection: an item without one holds no rows. */
 function findTableNames(bytes: Buffer, policy: RedactionPolicy, found: Candidates): void {
+  if (policy.tableNames.length === 0) return;
+  const text = folded(bytes);
   for (const name of policy.tableNames) {
-    for (let at = bytes.indexOf(name); at !== -1; at = bytes.indexOf(name, at + 1)) {
+    for (let at = text.indexOf(name); at !== -1; at = text.indexOf(name, at + 1)) {
       found.add(at, TABLE);
     }
   }
@@ -191,10 +193,8 @@ function walkItem(progress: Progress, message: Message, item: Enclosure): void {
 function mentionedTables(walk: Walk, { start, stop }: Enclosure): readonly PhiTable[] {
   const { policy, candidates, bytes } = walk;
   if (policy.tables.length === 0 || (candidates.between(start, stop) & TABLE) === 0) return [];
-  const item = bytes.subarray(start, stop);
-  return policy.tables.filter(({ tools, collections }) =>
-    [...tools, ...collections].some((name) => item.includes(name)),
-  );
+  const text = folded(bytes.subarray(start, stop));
+  return policy.tables.filter(({ names }) => names.some((name) => text.includes(name)));
 }
 
 /** Those of them that a span or log record is about. */
