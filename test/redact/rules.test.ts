@@ -195,6 +195,7 @@ test.each([
     /meaning/,
   ],
   [rule({ action: ["tokenize", "truncate:33"] }), "bad_action", "redaction.rules[1].action", /33/],
+  [rule({ action: "range:16" }), "bad_action", "redaction.rules[1].action", /from 1 to 15/],
   [
     rule({ class: "ssn", action: "hash" }),
     "small_domain",

@@ -52,6 +52,9 @@ export function tokenDigitsMax(what: string): number {
 const digestDigits = 64;
 const tokenDigits = 32;
 
+/** More decades than a number has digits say nothing. */
+const widthsMax = { truncate: 999_999_999, bucket: 999_999_999, range: 15 } as const;
+
 /** @throws RuleError `bad_action` or `small_domain` */
 export function parseActions(
   written: string | readonly string[],
@@ -79,10 +82,18 @@ function parseStep(text: string, path: string): Step {
       case "truncate":
       case "bucket":
       case "range":
-        if (width !== undefined && /^[1-9]\d{0,8}$/.test(width)) {
+        if (
+          width !== undefined &&
+          /^[1-9]\d{0,8}$/.test(width) &&
+          Number(width) <= widthsMax[kind]
+        ) {
           return { kind, width: Number(width) };
         }
-        throw badAction(path, `"${text}" lacks its width`, `write ${kind}:n with n from 1`);
+        throw badAction(
+          path,
+          `"${text}" lacks its width`,
+          `write ${kind}:n with n from 1 to ${widthsMax[kind]}`,
+        );
       default:
     }
   }
