@@ -235,8 +235,10 @@ export const unknownLevelsMax = 16;
 
 /** Publish: time between two looks at what is due. */
 export const publishPollMs = 1000;
-/** Publish: time for the bucket to answer a question; writes may take as long as they need. */
+/** Publish: time for the bucket to answer a question. */
 export const bucketAnswerMsMax: number = 10 * 1000;
+/** Publish: time for the bucket to take one object. */
+export const bucketWriteMsMax: number = 60 * 1000;
 /** Publish: time after which an attempt that is still under way is told of. */
 export const publishAttemptMsUsual: number = 10 * 1000;
 /** Publish: wait before the bucket is tried again, doubled from the first to the second. */

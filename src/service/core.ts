@@ -20,7 +20,7 @@ import { openLedger } from "../ledger/ledger.ts";
 import type { KnownSize, Ledger, LedgerBounds } from "../ledger/ledger.ts";
 import type { NoteVerifier } from "../ledger/note.ts";
 import { readRecord } from "../ledger/read.ts";
-import { bucketAnswerMsMax, controlTextCharsMax } from "../limits.ts";
+import { bucketAnswerMsMax, bucketWriteMsMax, controlTextCharsMax } from "../limits.ts";
 import { BucketError } from "../publish/bucket/bucket.ts";
 import type { Bucket } from "../publish/bucket/bucket.ts";
 import { boundedBucket } from "../publish/bucket/bounded.ts";
@@ -74,7 +74,10 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const { config, log, keys, files = nodeFiles, bounds } = options;
   // Absolute: what was published is remembered by the bucket's location, however it is spelled.
   const location = resolve(config.publish.bucket);
-  const bucket = boundedBucket(directoryBucket(location, files), bucketAnswerMsMax);
+  const bucket = boundedBucket(directoryBucket(location, files), {
+    answerMsMax: bucketAnswerMsMax,
+    writeMsMax: bucketWriteMsMax,
+  });
   const spool = new SpoolOpening(
     { ...options, files, appendControl: (control) => ledger.appendControl(control) },
     bounds?.spool,

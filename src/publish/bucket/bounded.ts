@@ -1,46 +1,71 @@
 /**
- * A bucket whose questions have an end. A network disk that is away may hold a call for ever, and
- * nothing can be done about that one; but whoever asked goes on, and nobody asks again before it has
- * returned, so that no more than one thread is held. A write has no bound: one that was given up
- * could still take place later, over what was written since.
+ * A bucket whose calls have an end. A network disk that is away may hold a call for ever, and nothing
+ * can be done about that one; but whoever waited for it goes on. Nothing more is asked or written
+ * before it has returned: no more threads are held, and what takes place late finds nothing that was
+ * written since.
  */
 import { BucketError } from "./bucket.ts";
-import type { Bucket } from "./bucket.ts";
+import type { Bucket, NewObject } from "./bucket.ts";
 
-export function boundedBucket(bucket: Bucket, answerMsMax: number): Bucket {
+export interface BucketBounds {
+  /** For the answer to a question. */
+  readonly answerMsMax: number;
+  /** For the writing of one object; many may take longer, as long as they go on. */
+  readonly writeMsMax: number;
+}
+
+export function boundedBucket(bucket: Bucket, { answerMsMax, writeMsMax }: BucketBounds): Bucket {
   const { location } = bucket;
-  /** What has not been answered in time. */
+  /** What has not returned in time. */
   let unanswered: string | undefined;
 
   const silent = (doing: string): BucketError =>
     new BucketError("unreachable", `the bucket ${location} has not answered yet (${doing})`);
 
-  const ask = async <T>(doing: string, question: () => Promise<T>): Promise<T> => {
+  const within = async <T>(
+    msMax: number,
+    doing: string,
+    action: (timer: NodeJS.Timeout) => Promise<T>,
+  ): Promise<T> => {
     if (unanswered !== undefined) throw silent(unanswered);
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       unanswered = doing;
       late.reject(silent(doing));
-    }, answerMsMax);
-    const answer = question().finally(() => {
+    }, msMax);
+    const answer = action(timer).finally(() => {
       clearTimeout(timer);
       unanswered = undefined;
     });
     return Promise.race([answer, late.promise]);
   };
 
-  const tell = async <T>(write: () => Promise<T>): Promise<T> => {
-    if (unanswered !== undefined) throw silent(unanswered);
-    return write();
-  };
+  const ask = <T>(doing: string, question: () => Promise<T>): Promise<T> =>
+    within(answerMsMax, doing, question);
+  const tell = <T>(doing: string, write: () => Promise<T>): Promise<T> =>
+    within(writeMsMax, doing, write);
+
+  /** Each object that is asked for shows that one was written; there are none for who was late. */
+  async function* goingOn(
+    tiles: AsyncIterable<NewObject>,
+    timer: NodeJS.Timeout,
+  ): AsyncGenerator<NewObject> {
+    for await (const tile of tiles) {
+      if (unanswered !== undefined) return;
+      timer.refresh();
+      yield tile;
+    }
+  }
 
   return {
     location,
     read: (key) => ask(`reading ${key}`, () => bucket.read(key)),
     exists: () => ask("looking", () => bucket.exists()),
     isEmpty: (prefix) => ask(`listing ${prefix}`, () => bucket.isEmpty(prefix)),
-    create: (key, bytes) => tell(() => bucket.create(key, bytes)),
-    createTiles: (tiles) => tell(() => bucket.createTiles(tiles)),
-    swap: (key, bytes, expected) => tell(() => bucket.swap(key, bytes, expected)),
+    create: (key, bytes) => tell(`writing ${key}`, () => bucket.create(key, bytes)),
+    createTiles: (tiles) =>
+      within(writeMsMax, "writing tiles", (timer) => bucket.createTiles(goingOn(tiles, timer))),
+    swap: (key, bytes, expected) =>
+      tell(`replacing ${key}`, () => bucket.swap(key, bytes, expected)),
   };
 }
