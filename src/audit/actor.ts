@@ -80,7 +80,8 @@ export function statementsUnder(
   if (plan === undefined) return NOTHING;
   const statements: Statement[] = [];
   let candidate = 0;
-  for (const [entry, member] of plan.members.entries()) {
+  for (let entry = 0; entry < plan.members.length; entry++) {
+    const member = plan.members[entry]!;
     const end = plan.ends[entry]!;
     for (let stated = false; candidate < end && !stated; candidate++) {
       const statement = statementIn(view, plan, { candidate, member, origin });
@@ -107,18 +108,14 @@ function statementIn(
   if (takes(MEMBERS[member]!.type, kind) === NO) return undefined;
   const start = columns.valueStart[row]!;
   const stop = columns.valueStop[row]!;
-  const from = origin === "parent" ? `parent.${plan.names[candidate]!}` : plan.foreign[candidate];
+  const isParent = origin === "parent";
+  const from = isParent ? plan.ofParent[candidate] : plan.foreign[candidate];
   const sentinel = kind === STRING && isSentinel(bytes, start, stop);
   const bit = actorBit(member);
-  const number = numberOf(`${member} ${kind} ${from}`);
+  const place = (plan.keys[candidate]! * 2 + (isParent ? 1 : 0)) * MEMBERS.length + member;
+  const number = place * kinds + kind;
   return { member, bit, group: groupOf(bit), sentinel, kind, start, stop, from, number };
 }
 
-/** As many as the tables have keys, times the kinds of values. */
-const numbers = new Map<string, number>();
-
-function numberOf(name: string): number {
-  let number = numbers.get(name);
-  if (number === undefined) numbers.set(name, (number = numbers.size));
-  return number;
-}
+/** Of AnyValue. */
+const kinds = 8;

@@ -34,6 +34,8 @@ export class ChainResolver {
   readonly #policy: AuditPolicy;
   readonly #memory: TraceMemory;
   readonly #view: View;
+  /** The bytes of the request. */
+  readonly #words: DataView;
   readonly #ofContext = new Map<ScopeContext | ResourceContext, Names>();
   readonly #traces = new Map<string, TraceNotes>();
   #latest: TraceNotes | undefined = undefined;
@@ -46,6 +48,8 @@ export class ChainResolver {
     this.#policy = policy;
     this.#memory = memory;
     this.#view = view;
+    const { buffer, byteOffset, length } = view.bytes;
+    this.#words = new DataView(buffer, byteOffset, length);
     this.#keys = {
       namespace: policy.namespace.from.map((name) => keyId(name)),
       tenant: policy.tenant.from.map((name) => keyId(name)),
@@ -71,9 +75,10 @@ export class ChainResolver {
   }
 
   #sameAsLatest(at: number): boolean {
-    const { bytes } = this.#view;
-    for (let index = 15; index >= 0; index--) {
-      if (bytes[at + index] !== bytes[this.#latestAt + index]) return false;
+    const words = this.#words;
+    for (let offset = 0; offset < 16; offset += 4) {
+      const word = words.getInt32(at + offset, true);
+      if (word !== words.getInt32(this.#latestAt + offset, true)) return false;
     }
     return true;
   }

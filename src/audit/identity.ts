@@ -33,6 +33,8 @@ const capacity = 32;
 /** Those of one number of blocks that wait for their hash. */
 interface Waiting {
   readonly hashes: Sha256Lanes;
+  /** The messages of `hashes`. */
+  readonly words: DataView;
   /** Positions of the records. */
   readonly positions: Uint32Array;
   count: number;
@@ -41,26 +43,43 @@ interface Waiting {
 const waiting: (Waiting | undefined)[] = [];
 
 function waitingFor(blocks: number): Waiting {
-  return (waiting[blocks] ??= {
-    hashes: new Sha256Lanes(new Uint8Array(0), blocks * blockBytes - paddingBytes, capacity),
-    positions: new Uint32Array(capacity),
-    count: 0,
-  });
+  return (waiting[blocks] ??= waitingAnew(blocks));
+}
+
+function waitingAnew(blocks: number): Waiting {
+  const none = new Uint8Array(0);
+  const hashes = new Sha256Lanes(none, blocks * blockBytes - paddingBytes, capacity);
+  const { buffer, byteOffset, length } = hashes.messages;
+  const words = new DataView(buffer, byteOffset, length);
+  return { hashes, words, positions: new Uint32Array(capacity), count: 0 };
+}
+
+/** The message of a span with zeros for its ids, padded: chain and phase alone tell them apart. */
+interface SpanMessage {
+  readonly words: DataView;
+  readonly length: number;
+  readonly traceAt: number;
 }
 
 /** One for each request. */
 export class Identifier {
   readonly #view: View;
+  readonly #words: DataView;
   readonly #walk: RequestWalk;
   readonly #prefixes: readonly Uint8Array[];
-  readonly #message: Buffer = Buffer.allocUnsafe(sourceBytesMax);
+  /** By chain, then by phase: those of the first action. Of others there may be any number. */
+  readonly #ofSpans: Map<string, SpanMessage>[];
+  readonly #source: Buffer = Buffer.allocUnsafe(sourceBytesMax);
 
   constructor(view: View, walk: RequestWalk, chains: readonly ChainName[]) {
+    const { bytes } = view;
     this.#view = view;
+    this.#words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#walk = walk;
     this.#prefixes = chains.map(({ namespace, tenant }) =>
       Buffer.concat([idDomain, namespace, tenant, walk.signal].map((part) => prefixed(part))),
     );
+    this.#ofSpans = chains.map(() => new Map());
   }
 
   /** @returns the ids of all records, 16 bytes each */
@@ -68,50 +87,57 @@ export class Identifier {
     const ids = new Uint8Array(records.length * recordIdBytes);
     // A request that was refused may have left some behind.
     for (const some of waiting) if (some !== undefined) some.count = 0;
-    for (const record of records) this.#add(record, ids);
+    for (const record of records) {
+      const { item } = record;
+      if (item.signal === "traces" && item.traceAt >= 0 && item.spanAt >= 0) {
+        this.#addSpan(record, ids);
+      } else this.#addOther(record, ids);
+    }
     for (const some of waiting) if (some !== undefined) finish(some, ids);
     return ids;
   }
 
-  #add(record: PendingRecord, ids: Uint8Array): void {
-    const prefix = this.#prefixes[record.chain]!;
-    const suffix = suffixOf(record.action.phase, record.ordinal);
-    const source = this.#message;
-    const sourceBytes = this.#source(record);
-    const length = prefix.length + sourceBytes + suffix.length;
-    const blocks = Math.ceil((length + paddingBytes) / blockBytes);
+  #addSpan(record: PendingRecord, ids: Uint8Array): void {
+    const { traceAt, spanAt } = record.item;
+    const { words, length, traceAt: at } = this.#messageOf(record);
+    const blocks = words.byteLength / blockBytes;
     if (blocks > blocksMax) {
-      const message = Buffer.concat([prefix, source.subarray(0, sourceBytes), suffix]);
-      const digest = hash("sha256", message, "buffer");
-      append(ids, record.position * recordIdBytes, digest, recordIdBytes);
+      copyWords(this.#words, traceAt, words, at, 16);
+      copyWords(this.#words, spanAt, words, at + 16 + LENGTH_8.length, 8);
+      hashAlone(new Uint8Array(words.buffer, 0, length), record.position, ids);
       return;
     }
     const some = waitingFor(blocks);
-    const { hashes } = some;
-    let at = some.count * hashes.stride;
-    at = append(hashes.messages, at, prefix, prefix.length);
-    at = append(hashes.messages, at, source, sourceBytes);
-    append(hashes.messages, at, suffix, suffix.length);
-    hashes.end(some.count, length);
-    some.positions[some.count++] = record.position;
-    if (some.count === capacity) finish(some, ids);
+    const to = some.count * words.byteLength;
+    copyWords(words, 0, some.words, to, words.byteLength);
+    copyWords(this.#words, traceAt, some.words, to + at, 16);
+    copyWords(this.#words, spanAt, some.words, to + at + 16 + LENGTH_8.length, 8);
+    add(some, record.position, ids);
+  }
+
+  #messageOf({ chain, action: { phase }, ordinal }: PendingRecord): SpanMessage {
+    const known = ordinal === 0 ? this.#ofSpans[chain]!.get(phase) : undefined;
+    if (known !== undefined) return known;
+    const message = spanMessage(this.#prefixes[chain]!, suffixOf(phase, ordinal));
+    if (ordinal === 0) this.#ofSpans[chain]!.set(phase, message);
+    return message;
+  }
+
+  #addOther(record: PendingRecord, ids: Uint8Array): void {
+    const source = this.#source.subarray(0, this.#writeSource(record.item));
+    const suffix = suffixOf(record.action.phase, record.ordinal);
+    const message = Buffer.concat([this.#prefixes[record.chain]!, source, suffix]);
+    hashAlone(message, record.position, ids);
   }
 
   /** Writes the part that tells one source from another. @returns its length */
-  #source({ item }: PendingRecord): number {
+  #writeSource(item: Item): number {
     const { bytes } = this.#view;
-    const message = this.#message;
-    if (item.signal === "traces" && item.traceAt >= 0 && item.spanAt >= 0) {
-      let at = append(message, 0, SPAN_PART, SPAN_PART.length);
-      for (let index = 0; index < 16; index++) message[at++] = bytes[item.traceAt + index]!;
-      at = append(message, at, LENGTH_8, LENGTH_8.length);
-      for (let index = 0; index < 8; index++) message[at++] = bytes[item.spanAt + index]!;
-      return at;
-    }
+    const source = this.#source;
     const own = item.signal === "logs" ? this.#eventId(item) : undefined;
-    if (own !== undefined) return put(message, put(message, 0, "event"), own);
+    if (own !== undefined) return put(source, put(source, 0, "event"), own);
     const digest = hash("sha256", bytes.subarray(item.start, item.stop), "hex");
-    return put(message, put(message, 0, "digest"), digest);
+    return put(source, put(source, 0, "digest"), digest);
   }
 
   #eventId(item: Item): string | undefined {
@@ -141,9 +167,34 @@ function finish(some: Waiting, ids: Uint8Array): void {
   some.count = 0;
 }
 
-function append(target: Uint8Array, start: number, source: Uint8Array, count: number): number {
-  for (let index = 0; index < count; index++) target[start + index] = source[index]!;
-  return start + count;
+function add(some: Waiting, position: number, ids: Uint8Array): void {
+  some.positions[some.count++] = position;
+  if (some.count === capacity) finish(some, ids);
+}
+
+function hashAlone(message: Uint8Array, position: number, ids: Uint8Array): void {
+  const digest = hash("sha256", message, "buffer");
+  ids.set(digest.subarray(0, recordIdBytes), position * recordIdBytes);
+}
+
+/** A count of bytes that is a multiple of eight. */
+// oxlint-disable-next-line max-params -- two places in bytes, on the hot path
+function copyWords(from: DataView, start: number, to: DataView, at: number, count: number): void {
+  for (let offset = 0; offset < count; offset += 8) {
+    to.setBigInt64(at + offset, from.getBigInt64(start + offset, true), true);
+  }
+}
+
+function spanMessage(prefix: Uint8Array, suffix: Uint8Array): SpanMessage {
+  const ids = Buffer.concat([SPAN_PART, Buffer.alloc(16), LENGTH_8, Buffer.alloc(8)]);
+  const message = Buffer.concat([prefix, ids, suffix]);
+  const { length } = message;
+  const padded = new Uint8Array(Math.ceil((length + paddingBytes) / blockBytes) * blockBytes);
+  padded.set(message);
+  padded[length] = 0x80;
+  const words = new DataView(padded.buffer);
+  words.setUint32(padded.length - 4, length * 8);
+  return { words, length, traceAt: prefix.length + SPAN_PART.length };
 }
 
 function prefixed(text: string): Buffer {
@@ -163,14 +214,6 @@ function put(message: Buffer, at: number, text: string): number {
 const SPAN_PART = Buffer.from("\0\0\0\u0004span\0\0\0\u0010", "latin1");
 const LENGTH_8 = Buffer.from("\0\0\0\u0008", "latin1");
 
-const suffixes = new Map<string, Buffer>();
-
 function suffixOf(phase: string, ordinal: number): Buffer {
-  if (ordinal > 0) return Buffer.concat([prefixed(phase), prefixed(String(ordinal))]);
-  let suffix = suffixes.get(phase);
-  if (suffix === undefined) {
-    suffix = Buffer.concat([prefixed(phase), prefixed("0")]);
-    suffixes.set(phase, suffix);
-  }
-  return suffix;
+  return Buffer.concat([prefixed(phase), prefixed(String(ordinal))]);
 }

@@ -18,8 +18,8 @@ export interface Recipe {
     readonly keys: readonly number[];
     /** Per key: its name where provenance must state it. */
     readonly foreign: readonly (string | undefined)[];
-    /** Per key: its name. */
-    readonly names: readonly string[];
+    /** Per key: what provenance says where a parent has it. */
+    readonly ofParent: readonly string[];
   }[];
 }
 
@@ -29,7 +29,9 @@ export interface Plan {
   readonly ends: Int32Array;
   readonly positions: Int32Array;
   readonly foreign: readonly (string | undefined)[];
-  readonly names: readonly string[];
+  /** By candidate: the number of its key, and what provenance says where a parent has it. */
+  readonly keys: Int32Array;
+  readonly ofParent: readonly string[];
 }
 
 let recipes = 0;
@@ -44,7 +46,7 @@ export function compileRecipe(type: ActionType, sources: Sources): Recipe {
         index: MEMBER[path],
         keys: keys.map((name) => keyId(name)),
         foreign: keys.map((name) => (name === current ? undefined : name)),
-        names: keys,
+        ofParent: keys.map((name) => `parent.${name}`),
       };
     })
     .toSorted((a, b) => a.index - b.index);
@@ -57,7 +59,8 @@ export function compilePlan(recipe: Recipe, positionOf: Int32Array): Plan {
   const ends: number[] = [];
   const positions: number[] = [];
   const foreign: (string | undefined)[] = [];
-  const names: string[] = [];
+  const keys: number[] = [];
+  const ofParent: string[] = [];
   for (const member of recipe.members) {
     const before = positions.length;
     for (const [rank, key] of member.keys.entries()) {
@@ -65,7 +68,8 @@ export function compilePlan(recipe: Recipe, positionOf: Int32Array): Plan {
       if (position < 0) continue;
       positions.push(position);
       foreign.push(member.foreign[rank]);
-      names.push(member.names[rank]!);
+      keys.push(key);
+      ofParent.push(member.ofParent[rank]!);
     }
     if (positions.length === before) continue;
     members.push(member.index);
@@ -76,6 +80,7 @@ export function compilePlan(recipe: Recipe, positionOf: Int32Array): Plan {
     ends: Int32Array.from(ends),
     positions: Int32Array.from(positions),
     foreign,
-    names,
+    keys: Int32Array.from(keys),
+    ofParent,
   };
 }

@@ -58,8 +58,9 @@ export function prepare(
   const records = new Survey(walk, view, chains, ancestry).run(policy);
   const ids = new Identifier(view, walk, chains.chains).identify(records);
   relate(records, walk, view);
+  const reading = { walk, view };
   if (request.signal === "traces") {
-    for (const record of records) record.above = ancestry.above(record.item, { walk, view });
+    for (const record of records) record.above = ancestry.above(record.item, reading);
   }
   const bodies = encodeBodies(
     records,
@@ -77,8 +78,8 @@ export function prepare(
     ids,
     ...bodies,
     chains: chains.chains,
-    chainOf: Uint32Array.from(records, ({ chain }) => chain),
-    forward: stamped ? stampSpans(records, ids, redacted.items, { walk, view }) : redacted.bytes,
+    chainOf: chainsOf(records),
+    forward: stamped ? stampSpans(records, ids, redacted.items, reading) : redacted.bytes,
     unrecorded: walk.items - recordedItems(records),
     statistics: { items: walk.items, redactionsByClass: redacted.countsByClass },
   };
@@ -117,6 +118,12 @@ function passThrough(request: TelemetryRequest, redacted: RedactedRequest): Prep
     unrecorded: items,
     statistics: { items, redactionsByClass: redacted.countsByClass },
   };
+}
+
+function chainsOf(records: readonly PendingRecord[]): Uint32Array {
+  const chains = new Uint32Array(records.length);
+  for (let index = 0; index < records.length; index++) chains[index] = records[index]!.chain;
+  return chains;
 }
 
 /** Records of one item stand together. */

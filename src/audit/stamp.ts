@@ -30,7 +30,7 @@ interface Mark {
   /** Its first record, and the only one where there is nothing else to say. */
   readonly position: number;
   /** Any other stamp. */
-  readonly stamp: Uint8Array | undefined;
+  readonly stamp: Buffer | undefined;
   readonly removals: readonly { start: number; stop: number }[];
   /** Bytes that the span's content grows by. */
   readonly growth: number;
@@ -49,7 +49,7 @@ export function stampSpans(
     const { item, position } = records[index]!;
     while (index < records.length && records[index]!.item === item) index++;
     const found = findings.get(item.ordinal);
-    let stamp: Uint8Array | undefined;
+    let stamp: Buffer | undefined;
     if (found !== undefined || index > position + 1) {
       stamp = stampOf(ids.subarray(position * recordIdBytes, index * recordIdBytes), found);
     }
@@ -106,6 +106,9 @@ function prefixGrowth(field: Delimited, growth: number): number {
   return varintSize(field.stop - field.start + growth) - (field.start - field.lengthStart);
 }
 
+/** A call costs more than a short loop. */
+const loopBytesMax = 64;
+
 class Copy {
   readonly #from: Buffer;
   readonly #to: Buffer;
@@ -119,9 +122,17 @@ class Copy {
 
   /** Copies up to `end` of the input. */
   #upTo(end: number): void {
-    this.#from.copy(this.#to, this.#written, this.#read, end);
-    this.#written += end - this.#read;
+    this.#put(this.#from, this.#read, end);
     this.#read = end;
+  }
+
+  #put(source: Buffer, start: number, end: number): void {
+    const count = end - start;
+    const to = this.#to;
+    const at = this.#written;
+    if (count > loopBytesMax) source.copy(to, at, start, end);
+    else for (let index = 0; index < count; index++) to[at + index] = source[start + index]!;
+    this.#written = at + count;
   }
 
   length(field: Delimited, growth: number): void {
@@ -135,10 +146,9 @@ class Copy {
     this.#read = stop;
   }
 
-  insert(at: number, bytes: Uint8Array): void {
+  insert(at: number, bytes: Buffer): void {
     this.#upTo(at);
-    this.#to.set(bytes, this.#written);
-    this.#written += bytes.length;
+    this.#put(bytes, 0, bytes.length);
   }
 
   /** Replaces the end of what was inserted last by hexadecimal digits. */
@@ -170,7 +180,7 @@ const NOTHING: readonly { start: number; stop: number }[] = [];
 const STAMP_NAMES: ReadonlySet<string> = new Set(Object.values(STAMPS));
 
 /** The attributes as bytes: fields 9 of a Span. */
-function stampOf(ids: Uint8Array, findings: ItemFindings | undefined): Uint8Array {
+function stampOf(ids: Uint8Array, findings: ItemFindings | undefined): Buffer {
   const texts: string[] = [];
   for (let at = 0; at < ids.length; at += recordIdBytes) {
     texts.push(toHex(ids.subarray(at, at + recordIdBytes)));
@@ -186,7 +196,7 @@ function stampOf(ids: Uint8Array, findings: ItemFindings | undefined): Uint8Arra
   return Buffer.concat(parts);
 }
 
-function attribute(key: string, value: Uint8Array): Uint8Array {
+function attribute(key: string, value: Uint8Array): Buffer {
   return field(9, Buffer.concat([field(1, encodeUtf8(key)), field(2, value)]));
 }
 
@@ -204,8 +214,8 @@ function integer(value: number): Uint8Array {
 }
 
 /** A length-delimited field. */
-function field(number: number, payload: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(1 + varintSize(payload.length) + payload.length);
+function field(number: number, payload: Uint8Array): Buffer {
+  const bytes = Buffer.alloc(1 + varintSize(payload.length) + payload.length);
   bytes[0] = (number << 3) | 2;
   bytes.set(payload, writeVarint(bytes, 1, payload.length));
   return bytes;

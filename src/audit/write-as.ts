@@ -18,7 +18,7 @@ export function writeAs(
       return;
     case "texts":
       if (kind === ARRAY) writeValue(writer, bytes, place);
-      else writeListText(writer, Buffer.from(bytes.subarray(start, stop)).toString());
+      else writeListText(writer, bytes, start, stop);
       return;
     case "boolean":
       writer.ascii(
@@ -55,18 +55,26 @@ function writeScalarText(writer: JsonWriter, bytes: Uint8Array, place: ValuePlac
 }
 
 /** A list that came as one text: as a JSON list where it is one, else as its only element. */
-function writeListText(writer: JsonWriter, text: string): void {
+function writeListText(writer: JsonWriter, bytes: Uint8Array, start: number, stop: number): void {
+  const list = bytes[start] === OPEN_LIST ? listIn(bytes.subarray(start, stop)) : undefined;
+  if (list === undefined) {
+    writer.byte(OPEN_LIST);
+    writer.string(bytes, start, stop);
+    writer.byte(CLOSE_LIST);
+  } else writer.json(canonicalize(list));
   writer.coerced = true;
-  if (text.startsWith("[")) {
-    try {
-      const list = JSON.parse(text) as unknown;
-      if (Array.isArray(list) && list.every((element) => typeof element === "string")) {
-        writer.json(canonicalize(list));
-        return;
-      }
-    } catch {
-      // Not JSON: then it is a text that begins with a bracket.
-    }
+}
+
+const OPEN_LIST = 0x5b;
+const CLOSE_LIST = 0x5d;
+
+/** Undefined for a text that only begins like a list. */
+function listIn(bytes: Uint8Array): string[] | undefined {
+  try {
+    const list = JSON.parse(Buffer.from(bytes).toString()) as unknown;
+    const isList = Array.isArray(list) && list.every((element) => typeof element === "string");
+    return isList ? list : undefined;
+  } catch {
+    return undefined;
   }
-  writer.json(canonicalize([text]));
 }

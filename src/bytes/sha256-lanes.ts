@@ -56,18 +56,6 @@ export class Sha256Lanes {
       run(messagesAt, messagesAt + count * this.stride, digestsAt, this.stride);
   }
 
-  /** Ends a message after fewer bytes than it has room for, as long as it fills as many blocks. */
-  end(index: number, payloadBytes: number): void {
-    const { messages, stride } = this;
-    const start = index * stride;
-    const length = this.payloadAt + payloadBytes;
-    let at = start + length;
-    messages[at++] = 0x80;
-    while (at < start + stride - 2) messages[at++] = 0;
-    messages[at++] = length >> 5;
-    messages[at] = length << 3;
-  }
-
   /** Hashes the first `count` messages into `digests`. */
   digest(count: number): void {
     if (count > this.capacity)
