@@ -2,6 +2,7 @@
  * The first pass over a request: which items are actions, and what the request shows about their
  * traces. Children come before their parents, so nothing is concluded until all was seen.
  */
+import { firstWhere } from "../bytes/search.ts";
 import type { Ancestor, Ancestry } from "./ancestry.ts";
 import {
   agentSeen,
@@ -77,14 +78,8 @@ export function attributesOf(record: PendingRecord): Attributes {
   if (event === undefined) return item.attributes;
   if (item.loaded) return event.attributes;
   // An item that was walked again has new event objects, in the order of their ordinals.
-  let low = 0;
-  let high = item.events.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (item.events[middle]!.ordinal < ordinal - 1) low = middle + 1;
-    else high = middle;
-  }
-  return item.events[low]!.attributes;
+  const { events } = item;
+  return events[firstWhere(events.length, (at) => events[at]!.ordinal >= ordinal - 1)]!.attributes;
 }
 
 const AGENT_NAME = keyId("gen_ai.agent.name");

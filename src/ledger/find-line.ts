@@ -220,7 +220,7 @@ export async function readFirstLine(files: Files, path: string): Promise<Scanned
   for (let byteCount = lineSearchBytes; ; byteCount *= 2) {
     const bytes = Buffer.from(await files.readRange(path, 0, byteCount));
     const end = bytes.indexOf(LINE_FEED);
-    if (end >= 0) return scanLine(bytes, 0, end);
+    if (end >= 0) return scanIfLine(bytes, { start: 0, end });
     if (bytes.length < byteCount || byteCount > lineBytesMax) return undefined;
   }
 }

@@ -2,6 +2,7 @@
  * The operator's rules over JSON as it is written. A pattern like `employee[": ]+\d{6}` reaches over
  * a key and its value; what it hits of the values is masked, so that the JSON stays JSON.
  */
+import { firstWhere } from "../../bytes/search.ts";
 import { maskText } from "./actions.ts";
 import { findHits, type Detector, type Hit } from "./detector.ts";
 import type { JsonNode } from "./json-tree.ts";
@@ -72,18 +73,12 @@ function touched(scalars: Scalars, hit: Hit): Scalars {
   return { values: overlapping(scalars.values, hit), keys: overlapping(scalars.keys, hit) };
 }
 
-/** A search by halves: a text may have as many hits as values. */
+/** Found by halves: a text may have as many hits as values. */
 function overlapping(nodes: readonly JsonNode[], hit: Hit): readonly JsonNode[] {
-  let low = 0;
-  let high = nodes.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (inner(nodes[middle]!).end <= hit.start) low = middle + 1;
-    else high = middle;
-  }
-  let end = low;
+  const first = firstWhere(nodes.length, (place) => inner(nodes[place]!).end > hit.start);
+  let end = first;
   while (end < nodes.length && inner(nodes[end]!).start < hit.end) end++;
-  return nodes.slice(low, end);
+  return nodes.slice(first, end);
 }
 
 /** What lies within one value was found there, with its own key and escapes undone. */

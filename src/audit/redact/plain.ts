@@ -1,4 +1,5 @@
 /** Detection in one text: hits of all detectors, and what stands in their place. */
+import { firstWhere } from "../../bytes/search.ts";
 import type { PhiScene } from "../phi/account.ts";
 import {
   applyActions,
@@ -237,7 +238,9 @@ function shield(hits: readonly RawHit[], text: string, policy: RedactionPolicy):
   if (shields.length === 0) return [...hits];
   return hits.flatMap((hit) => {
     let { start, end } = hit;
-    for (let at = firstEndingAfter(shields, start); at < shields.length; at++) {
+    // A text may have as many masks as hits.
+    const first = firstWhere(shields.length, (place) => shields[place]!.end > hit.start);
+    for (let at = first; at < shields.length; at++) {
       const one = shields[at]!;
       if (one.start >= hit.end) break;
       if (start >= one.start && start < one.end) start = one.end;
@@ -248,18 +251,6 @@ function shield(hits: readonly RawHit[], text: string, policy: RedactionPolicy):
       ? [hit]
       : [{ ...hit, start, end, value: text.slice(start, end) }];
   });
-}
-
-/** A search by halves: a text may have as many masks as hits. */
-function firstEndingAfter(shields: readonly { readonly end: number }[], start: number): number {
-  let low = 0;
-  let high = shields.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (shields[middle]!.end <= start) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /** Hits that overlap become one, so that no part of any of them is left. */

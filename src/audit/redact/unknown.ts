@@ -2,6 +2,7 @@
  * Fields that the schema does not know. Their structure is not ours to change, so a hit is
  * overwritten in place: same length, other characters.
  */
+import { firstWhere } from "../../bytes/search.ts";
 import { GROUP_START, LENGTH_DELIMITED, WireError, WireReader } from "../../bytes/wire.ts";
 import { redactionValueBytesMax, unknownLevelsMax } from "../../limits.ts";
 import type { Edit } from "../otlp/splice.ts";
@@ -121,23 +122,12 @@ function blot(target: Target, start: number, stop: number, kept: readonly Bounds
     target.edits.push({ start: from, stop: to, replacement, within: null });
   };
   let from = start;
-  for (let at = firstEndingAfter(kept, start); at < kept.length; at++) {
+  const first = firstWhere(kept.length, (place) => kept[place]!.stop > start);
+  for (let at = first; at < kept.length; at++) {
     const one = kept[at]!;
     if (one.start >= stop) break;
     overwrite(from, one.start);
     from = one.stop;
   }
   overwrite(from, stop);
-}
-
-/** A search by halves: the first that ends after `position`. */
-function firstEndingAfter(parts: readonly Bounds[], position: number): number {
-  let low = 0;
-  let high = parts.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (parts[middle]!.stop <= position) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -124,6 +124,24 @@ test("what is no line is named where it lies in the range or at its edge, and no
   expect(indexes(await recordsOnDisk(place.directory, { from: 9, to: 11 }))).toEqual([9, 10]);
 });
 
+test("a segment that begins with no line is found by what lies around it", async () => {
+  const place = await filled();
+  const all = await recordsOnDisk(place.directory);
+  const [, second] = await listSegments(place.directory);
+  const damaged = all[second!]!;
+  const path = join(place.directory, "segments", damaged.segment);
+  await chmod(path, 0o600);
+  const bytes = await nodeFiles.read(path);
+  bytes[3] = 0x20;
+  await writeFile(path, bytes);
+  const since = (from: number): ReturnType<typeof recordsOnDisk> =>
+    recordsOnDisk(place.directory, { fromTime: BigInt(all[from]!.head.time) });
+  await expect(since(second! - 1)).rejects.toMatchObject({ code: "damaged" });
+  for (const from of [second! + 2, all.length - 1]) {
+    expect(indexes(await since(from))).toContain(from);
+  }
+});
+
 test("keeps the bytes: what was read encodes to the line that is there", async () => {
   const place = await filled();
   for (const record of await recordsOnDisk(place.directory)) {
