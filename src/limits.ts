@@ -195,6 +195,8 @@ export const threadsMax = 64;
 
 /** Service: log messages that wait for a slow reader of stderr; more are dropped. */
 export const logQueueBytesMax: number = 4 * MIB;
+/** Service: how long the end of the process waits for that reader. */
+export const logFlushMsMax = 1000;
 /** Service: log messages a second about what senders do; more are counted. */
 export const senderMessagesPerSecondMax = 20;
 /** Service: redaction classes told apart in metrics. */

@@ -1,6 +1,7 @@
 /** Data goes to stdout, everything else to stderr. */
-import { writeSync } from "node:fs";
 import type { JsonValue } from "../bytes/canonical-json.ts";
+import { isCode } from "../ledger/files.ts";
+import { writeAll } from "../service/write-all.ts";
 
 const stdout = 1;
 const stderr = 2;
@@ -10,7 +11,7 @@ const stderr = 2;
  * code as it is set by then: a command that judges sets it before it prints.
  */
 export function print(text: string): void {
-  writeAll(stdout, text);
+  writeTo(stdout, text);
 }
 
 /** One JSON value as one line on stdout. */
@@ -51,22 +52,14 @@ export function textOf(answer: JsonValue, member: string): string | undefined {
 
 /** A message for the person at the terminal, if there still is one. */
 export function say(text: string): void {
-  writeAll(stderr, text);
+  writeTo(stderr, text);
 }
 
-function writeAll(descriptor: number, text: string): void {
-  const bytes = Buffer.from(text);
-  let written = 0;
-  while (written < bytes.length) {
-    try {
-      written += writeSync(descriptor, bytes, written);
-    } catch (error) {
-      const code = error instanceof Error && "code" in error ? error.code : undefined;
-      if (code === "EPIPE" && descriptor === stderr) return;
-      if (code === "EPIPE") process.exit();
-      // A pipe that is full in non-blocking mode: the reader is slow, not gone.
-      if (code !== "EAGAIN") throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
-    }
+function writeTo(descriptor: number, text: string): void {
+  try {
+    writeAll(descriptor, Buffer.from(text));
+  } catch (error) {
+    if (!isCode(error, "EPIPE")) throw error;
+    if (descriptor === stdout) process.exit();
   }
 }

@@ -23,14 +23,16 @@ export async function serveUntilSignal(
   { log, flush }: ProcessLog,
   start: () => Promise<Closing>,
 ): Promise<void> {
-  const exit = (code: number): never => {
+  /** An exit would wait for calls of the file system that never return. */
+  const kill = (): void => {
     flush();
-    return process.exit(code);
+    process.kill(process.pid, "SIGKILL");
   };
   const unexpected = (error: unknown): void => {
     // What the process still knows is in doubt: it must neither acknowledge nor append any more.
     log.error({ error }, "unexpected error, the process ends");
-    exit(failedExitCode);
+    flush();
+    process.exit(failedExitCode);
   };
   const stopping = Promise.withResolvers<string>();
   let firstAt: number | undefined;
@@ -39,7 +41,7 @@ export async function serveUntilSignal(
     // Under npm one Ctrl-C comes twice: from the terminal, and passed on by npm.
     if (performance.now() - firstAt < signalEchoMs) return stopping.resolve(signal);
     log.warn({ signal }, "second signal: ending at once");
-    exit(failedExitCode);
+    kill();
   };
   process.on("uncaughtException", unexpected).on("unhandledRejection", unexpected);
   for (const signal of signals) process.on(signal, onSignal);
@@ -49,9 +51,7 @@ export async function serveUntilSignal(
     log.info({ signal }, "shutting down");
     const late = setTimeout(() => {
       log.error({}, `not ended after ${shutdownMsMax} ms: ending at once`);
-      flush();
-      // An exit would wait for calls of the file system that never return.
-      process.kill(process.pid, "SIGKILL");
+      kill();
     }, shutdownMsMax);
     // A process that has nothing left to wait for ends before.
     await opened.close().finally(() => late.unref());

@@ -1,7 +1,8 @@
 /** Spanseal's own log: JSON lines on stderr. It never holds payloads, credentials or keys. */
 import { pino } from "pino";
-import { logQueueBytesMax, senderMessagesPerSecondMax } from "../limits.ts";
+import { senderMessagesPerSecondMax } from "../limits.ts";
 import type { LogLevel } from "./config/model.ts";
+import { LogDestination } from "./log-destination.ts";
 
 type Write = (fields: object, message: string) => void;
 
@@ -25,15 +26,12 @@ export interface LoggedError {
 const causesMax = 4;
 const framesMax = 6;
 
-/** Logs to the file descriptor, by default stderr. Messages beyond the bound are dropped. */
+/** Logs to the file descriptor, by default stderr. */
 export function openLog(level: LogLevel, descriptor = 2): ProcessLog {
-  const destination = pino.destination({
-    dest: descriptor,
-    // A reader of stderr that stands still must not stand the sidecar still.
-    sync: false,
-    maxLength: logQueueBytesMax,
-  });
-  const log = pino(
+  const destination = new LogDestination(descriptor, (lost) =>
+    log.warn({ lost }, "log messages could not be written"),
+  );
+  const log: Log = pino(
     {
       level,
       base: null,
@@ -43,16 +41,7 @@ export function openLog(level: LogLevel, descriptor = 2): ProcessLog {
     },
     destination,
   );
-  return {
-    log,
-    flush() {
-      try {
-        destination.flushSync();
-      } catch {
-        // stderr is gone: there is nobody to tell.
-      }
-    },
-  };
+  return { log, flush: () => destination.flush() };
 }
 
 /**

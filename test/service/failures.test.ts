@@ -120,7 +120,7 @@ test("a second signal ends a shutdown that waits; the next start recovers", asyn
   sidecar.child.kill("SIGTERM");
   await vi.waitFor(() => expect(sidecar.stderr()).toContain("shutting down"));
   await sleep(2 * signalEchoMs);
-  expect(await sidecar.stop("SIGINT")).toBe(1);
+  expect(await sidecar.stop("SIGINT")).toBe(null);
   expect(sidecar.stderr()).toContain("second signal");
   const next = await startSidecar({ cwd: sidecar.cwd });
   expect(await next.stop()).toBe(0);

@@ -1,11 +1,19 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { closeSync, mkdtempSync, openSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
 const service = join(import.meta.dirname, "../../src/service");
 
+interface End {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stderr: string;
+}
+
 /** Runs `serveUntilSignal` in a process whose `start` has this body. */
-function run(start: string): Promise<{ code: number | null; stderr: string }> {
+function run(start: string, stderrTo: "pipe" | number = "pipe"): Promise<End> {
   const script = `
     import { serveUntilSignal } from "${service}/lifecycle.ts";
     import { openLog } from "${service}/log.ts";
@@ -13,13 +21,17 @@ function run(start: string): Promise<{ code: number | null; stderr: string }> {
     await serveUntilSignal(openLog("info"), async () => { ${start}; return closing; });
   `;
   const child = spawn(process.execPath, ["--input-type=module", "--eval", script], {
-    stdio: ["ignore", "ignore", "pipe"],
+    stdio: ["ignore", "ignore", stderrTo],
   });
   let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-  return new Promise((resolve) => child.once("close", (code) => resolve({ code, stderr })));
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  return new Promise((resolve) => {
+    child.once("close", (code, signal) => resolve({ code, signal, stderr }));
+  });
 }
 
+/** A program of every system that it runs on. */
+const pipeMaker = "mkfifo";
 const alive = "setInterval(() => undefined, 1000)";
 
 test("an exception that nobody caught ends the process without an orderly close", async () => {
@@ -46,14 +58,28 @@ test("a signal during the start is obeyed once it is over", async () => {
   expect(stderr).toContain("closed in order");
 });
 
-test("a second signal does not wait for the close", async () => {
-  const { code, stderr } = await run(
-    `${alive}; closing.close = () => { setTimeout(() => process.kill(process.pid, "SIGINT"), 600);
+test("a second signal waits neither for the close nor for a call that never returns", async () => {
+  const fifo = join(mkdtempSync(join(tmpdir(), "spanseal-lifecycle-")), "fifo");
+  execFileSync(pipeMaker, [fifo]);
+  const { signal, stderr } = await run(
+    `${alive}; (await import("node:fs")).open("${fifo}", "r", () => undefined); closing.close = () => { setTimeout(() => process.kill(process.pid, "SIGINT"), 600);
        return new Promise(() => undefined); };
      process.kill(process.pid, "SIGTERM")`,
   );
-  expect(code).toBe(1);
+  expect(signal).toBe("SIGKILL");
   expect(stderr).toContain("second signal");
+});
+
+test.runIf(process.platform === "linux")("a full disk under the log ends nothing", async () => {
+  const full = openSync("/dev/full", "w");
+  const { code } = await run(
+    `const held = ${alive}; process.kill(process.pid, "SIGTERM");
+     closing.close = async () => { await new Promise((resolve) => setTimeout(resolve, 200));
+       clearInterval(held); }`,
+    full,
+  );
+  closeSync(full);
+  expect(code).toBe(0);
 });
 
 test("a signal that npm passes on once more is the same signal", async () => {

@@ -1,7 +1,11 @@
 import { closeSync, mkdtempSync, openSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
+import { logQueueBytesMax } from "../../src/limits.ts";
+import { LogDestination } from "../../src/service/log-destination.ts";
+import type { WriteDone } from "../../src/service/log-destination.ts";
 import { describeError, limitedLog, openLog } from "../../src/service/log.ts";
 
 test("one JSON object a line, from the chosen level on", () => {
@@ -20,6 +24,45 @@ test("one JSON object a line, from the chosen level on", () => {
     error: { type: "Error", message: "disk full" },
     msg: "recording failed",
   });
+});
+
+test("lines that cannot be written are counted, and told of when lines can be written again", async () => {
+  const writes: { readonly text: string; readonly done: WriteDone }[] = [];
+  const lost: number[] = [];
+  const destination = new LogDestination(
+    2,
+    (lines) => lost.push(lines),
+    (_, bytes, done) => writes.push({ text: bytes.toString(), done }),
+  );
+  const full = Object.assign(new Error("no space left"), { code: "ENOSPC" });
+  destination.write("one\n");
+  await nextTurn();
+  destination.write("two\n");
+  destination.write("three\n");
+  writes[0]!.done(full, 0);
+  writes[1]!.done(null, 5);
+  writes[2]!.done(full, 0);
+  expect(lost).toEqual([]);
+  destination.write("four\n");
+  await nextTurn();
+  writes[3]!.done(null, 6);
+  expect(lost).toEqual([3]);
+  expect(writes.map(({ text }) => text)).toEqual(["one\n", "two\nthree\n", "hree\n", "\nfour\n"]);
+});
+
+test("more than a bounded wait of a reader is lost", async () => {
+  const lost: number[] = [];
+  const waiting: WriteDone[] = [];
+  const destination = new LogDestination(
+    2,
+    (lines) => lost.push(lines),
+    (_, bytes, done) => waiting.push(() => done(null, bytes.length)),
+  );
+  destination.write("first\n");
+  await nextTurn();
+  for (let lines = 0; lines < 3; lines++) destination.write("x".repeat(logQueueBytesMax / 2));
+  waiting[0]!(null, 0);
+  expect(lost).toEqual([1]);
 });
 
 test("an error that may quote what it could not parse stands without its message", () => {
