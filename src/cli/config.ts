@@ -23,7 +23,7 @@ Examples:
     );
   withLocation(config.command("check"))
     .description("say what is wrong with the configuration; exit code 0 if nothing is")
-    .action((options: LocationOptions) => check(options));
+    .action(check);
   config
     .command("schema")
     .description("print the JSON Schema of the configuration, a description for every key")
@@ -37,8 +37,8 @@ Examples:
     });
 }
 
-function check(options: LocationOptions): void {
-  const problems = problemsOf(options);
+async function check(options: LocationOptions): Promise<void> {
+  const problems = await problemsOf(options);
   if (problems !== undefined) process.exitCode = exitCodes.no;
   if (options.json === true) {
     printJson({
@@ -52,9 +52,11 @@ function check(options: LocationOptions): void {
   }
 }
 
-function problemsOf(options: LocationOptions): ConfigError | undefined {
+async function problemsOf(options: LocationOptions): Promise<ConfigError | undefined> {
   try {
-    locate(options);
+    // Loaded here, so that the other commands start without receivers and clients.
+    const { checkFiles } = await import("../service/config/files.ts");
+    await checkFiles(locate(options));
     return undefined;
   } catch (error) {
     if (error instanceof ConfigError) return error;

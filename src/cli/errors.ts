@@ -65,7 +65,9 @@ export function explainFailure(error: unknown, help = "spanseal --help"): Failur
   if (error instanceof FormatError) return failure(exitCodes.refused, error.message, ledgerHint);
   if (error instanceof PublishError) return withRemedy(error, exitCodes.refused, bucketHint);
   if (error instanceof ForwardError) return withRemedy(error, forwardExit(error), sinkHint);
-  if (error instanceof ReceiverError) return withRemedy(error, exitCodes.cannotTell, receiverHint);
+  if (error instanceof ReceiverError) {
+    return failure(exitCodes.cannotTell, error.message, error.remedy);
+  }
   if (error instanceof ControlError) return failure(exitCodes.no, error.message, controlHint);
   const isSystem = error instanceof Error && "syscall" in error;
   // A file that cannot be read proves nothing about what is in it.
@@ -77,7 +79,6 @@ const keyHint = "check the folder given by --keys or keys.directory, and who may
 const ledgerHint = "check the folder given by --data or ledger.directory";
 const bucketHint = "check the folder given by publish.bucket";
 const sinkHint = "check exporters in the configuration, and the ledger's folder spool";
-const receiverHint = "check receivers.otlp.protocols in the configuration";
 const controlHint = "ask the sidecar with spanseal status, and read its log";
 const systemHint = "check that the path is right, that there is space, and who may write there";
 const unexpectedHint = "run the command again with --help, and read the log of the sidecar";

@@ -35,3 +35,23 @@ export class ForwardError extends Error {
     return retryableCodes.has(this.code);
   }
 }
+
+/** An option of the exporter that cannot work. */
+export class SinkOptionError extends ForwardError {
+  /** Its place below the exporter. */
+  readonly option: readonly string[];
+  readonly problem: string;
+  readonly remedy: string;
+
+  constructor(
+    option: readonly string[],
+    problem: string,
+    options: ErrorOptions & { readonly remedy: string },
+  ) {
+    const { remedy } = options;
+    super("bad_option", `exporter option ${option.join(".")} ${problem}; ${remedy}`, options);
+    this.option = option;
+    this.problem = problem;
+    this.remedy = remedy;
+  }
+}

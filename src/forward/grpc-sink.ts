@@ -6,9 +6,12 @@ import { SIGNALS } from "../audit/otlp/schema.ts";
 import type { Signal } from "../audit/otlp/schema.ts";
 import { toBase64 } from "../bytes/base64.ts";
 import { withTimeout } from "./attempt.ts";
+import { SinkOptionError } from "./forward-error.ts";
 import { callUnary, frameMessage } from "./grpc-call.ts";
 import type { GrpcAnswer } from "./grpc-call.ts";
 import { GrpcConnection } from "./grpc-connection.ts";
+import { parseGrpcTarget } from "./grpc-target.ts";
+import type { GrpcTarget } from "./grpc-target.ts";
 import type { SendOutcome, Sink } from "./sink.ts";
 import {
   readExportResponse,
@@ -16,7 +19,7 @@ import {
   retryableHttpStatus,
   unreadableAnswer,
 } from "./sink-answer.ts";
-import { badOption, connectOptions } from "./sink-options.ts";
+import { connectOptions } from "./sink-options.ts";
 import type { SinkPlan } from "./sink-options.ts";
 
 const compress = promisify(gzip);
@@ -60,12 +63,12 @@ const retryableNames: ReadonlySet<string> = new Set([
   "DATA_LOSS",
 ]);
 
-/** @throws ForwardError `bad_option` */
+/** @throws SinkOptionError */
 export function openGrpcSink(plan: SinkPlan): Sink {
   const tls = connectOptions(plan.tls);
   const lanes = new Map(
     plan.signals.map((signal) => {
-      const target = parseTarget(plan.endpoints[signal] ?? plan.base!, plan.tls.insecure);
+      const target = targetOf(plan.endpoints[signal] ?? plan.base!, plan);
       const connection = new GrpcConnection(target.origin, tls);
       return [signal, { connection, headers: requestHeaders(signal, target, plan) }] as const;
     }),
@@ -94,7 +97,7 @@ export function openGrpcSink(plan: SinkPlan): Sink {
 
 function requestHeaders(
   signal: Signal,
-  { address }: Target,
+  { address }: GrpcTarget,
   { headers, gzip: isGzip, timeoutMs, tls }: SinkPlan,
 ): OutgoingHttpHeaders {
   const metadata = Object.entries(headers).map(([name, value]) => [name, asMetadata(name, value)]);
@@ -115,7 +118,8 @@ function requestHeaders(
 function asMetadata(name: string, value: string): string {
   if (name.endsWith("-bin")) return toBase64(Buffer.from(value));
   if (/^[ -~]*$/.test(value)) return value;
-  throw badOption(`headers.${name}`, "must be printable ASCII");
+  const remedy = "write it so, or give it a name that ends in -bin";
+  throw new SinkOptionError(["headers", name], "must be printable ASCII", { remedy });
 }
 
 function outcomeOf(answer: GrpcAnswer): SendOutcome {
@@ -142,22 +146,10 @@ function outcomeOfHttp(httpStatus: number): SendOutcome {
   return { kind: httpStatus === 413 ? "rejected" : "hold", ...failure };
 }
 
-interface Target {
-  /** `host:port` */
-  readonly address: string;
-  readonly origin: string;
-}
-
-/** `host:port`, or a URL whose scheme decides about TLS. */
-function parseTarget(endpoint: string, insecure: boolean): Target {
-  const match = /^(?:(https?):\/\/)?([^/@?#\s]+:\d{1,5})\/?$/.exec(endpoint);
-  const scheme = match?.[1] ?? (insecure ? "http" : "https");
-  const origin = `${scheme}://${match?.[2]}`;
-  if (match === null || !URL.canParse(origin)) {
-    throw badOption(
-      "endpoint",
-      "for gRPC must be host:port, http://host:port or https://host:port, without path or password",
-    );
-  }
-  return { address: match[2]!, origin };
+function targetOf(endpoint: string, { tls }: SinkPlan): GrpcTarget {
+  const target = parseGrpcTarget(endpoint, tls.insecure);
+  if (target !== undefined) return target;
+  const problem = "must be host:port, or a URL with a port, without path or password";
+  const remedy = "write for example otel.example.com:4317";
+  throw new SinkOptionError(["endpoint"], problem, { remedy });
 }

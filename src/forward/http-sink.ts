@@ -24,7 +24,7 @@ const compression = { level: constants.Z_BEST_SPEED };
 
 const rejectingStatus = new Set([400, 413]);
 
-/** @throws ForwardError `bad_option` */
+/** @throws SinkOptionError */
 export function openHttpSink(plan: SinkPlan, clock: ForwardClock): Sink {
   const urls = new Map(plan.signals.map((signal) => [signal, endpointOf(signal, plan)]));
   const agent = new Agent({
@@ -63,8 +63,8 @@ export function openHttpSink(plan: SinkPlan, clock: ForwardClock): Sink {
 
 function endpointOf(signal: Signal, plan: SinkPlan): URL {
   const own = plan.endpoints[signal];
-  if (own !== undefined) return parseEndpoint(own);
-  const url = parseEndpoint(plan.base!);
+  if (own !== undefined) return parseEndpoint(own, `${signal}_endpoint`);
+  const url = parseEndpoint(plan.base!, "endpoint");
   url.pathname = `${url.pathname.replace(/\/+$/, "")}/v1/${signal}`;
   return url;
 }

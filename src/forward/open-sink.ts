@@ -12,7 +12,7 @@ import type { SinkPlan } from "./sink-options.ts";
 
 type SinkOpening = Pick<ForwarderOptions, "sink" | "files" | "clock" | "log">;
 
-/** @throws ForwardError `bad_option`; later failures to read leave the sink as it is. */
+/** @throws SinkOptionError; later failures to read leave the sink as it is. */
 export async function openSink(opening: SinkOpening): Promise<Sink> {
   const { sink: options, files, log } = opening;
   let plan = await planSink(options, files);

@@ -4,7 +4,8 @@ import { createSecureContext, rootCertificates } from "node:tls";
 import { SIGNALS } from "../audit/otlp/schema.ts";
 import type { Signal } from "../audit/otlp/schema.ts";
 import type { Files } from "../ledger/files.ts";
-import { ForwardError } from "./forward-error.ts";
+import { reasonOf } from "../ledger/ledger-error.ts";
+import { SinkOptionError } from "./forward-error.ts";
 import type { SinkOptions, TlsOptions } from "./options.ts";
 
 const defaultTimeoutMs = 30_000;
@@ -32,14 +33,19 @@ export interface TlsMaterial {
   readonly serverName: string | undefined;
 }
 
-/** @throws ForwardError `bad_option` naming the option and what to do. */
+/** @throws SinkOptionError */
 export async function planSink(options: SinkOptions, files: Files): Promise<SinkPlan> {
   const endpoints = options.endpoints ?? {};
   const base = options.endpoint;
   const signals = SIGNALS.filter((signal) => (endpoints[signal] ?? base) !== undefined);
-  if (signals.length === 0) throw badOption("endpoint", "is missing; name the sink's address");
+  if (signals.length === 0) {
+    throw new SinkOptionError(["endpoint"], "is missing", { remedy: "name the sink's address" });
+  }
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-  if (!(timeoutMs > 0)) throw badOption("timeout", `must be above 0, is ${timeoutMs} ms`);
+  if (!(timeoutMs > 0)) {
+    const remedy = "write for example 30s";
+    throw new SinkOptionError(["timeout"], `must be above 0, is ${timeoutMs} ms`, { remedy });
+  }
   return {
     base,
     endpoints,
@@ -51,20 +57,19 @@ export async function planSink(options: SinkOptions, files: Files): Promise<Sink
   };
 }
 
-export function badOption(option: string, problem: string, cause?: unknown): ForwardError {
-  return new ForwardError("bad_option", `exporter option ${option} ${problem}`, { cause });
-}
-
-/** @throws ForwardError `bad_option` where `text` is no http or https URL. */
-export function parseEndpoint(text: string): URL {
+/** @throws SinkOptionError where `text`, the value of `option`, is no http or https URL. */
+export function parseEndpoint(text: string, option: string): URL {
+  const refused = (problem: string, remedy: string): SinkOptionError =>
+    new SinkOptionError([option], problem, { remedy });
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !["http:", "https:"].includes(url.protocol) || url.hostname === "") {
-    throw badOption("endpoint", `must begin with http:// or https:// and name a host`);
+    const problem = "must begin with http:// or https:// and name a host";
+    throw refused(problem, "write for example http://127.0.0.1:4318");
   }
   if (url.username !== "" || url.password !== "") {
-    throw badOption("endpoint", "must not hold a password; use headers: { authorization: … }");
+    throw refused("must not hold a password", "use headers: { authorization: … }");
   }
-  if (url.hash !== "") throw badOption("endpoint", "must not have a fragment (#…)");
+  if (url.hash !== "") throw refused("must not have a fragment", "leave out # and what follows it");
   return url;
 }
 
@@ -87,14 +92,16 @@ function checkHeaders(headers: Readonly<Record<string, string>>): Record<string,
   for (const [given, value] of Object.entries(headers)) {
     const name = given.toLowerCase();
     if (reserved.has(name) || name.startsWith("grpc-")) {
-      throw badOption(`headers.${given}`, "is set by the exporter itself; leave it out");
+      const remedy = "leave it out";
+      throw new SinkOptionError(["headers", given], "is set by the exporter itself", { remedy });
     }
     try {
       validateHeaderName(name);
       validateHeaderValue(name, value);
     } catch (cause) {
       // The value may be a secret: only the name is shown.
-      throw badOption(`headers.${JSON.stringify(given)}`, "is not a valid header", cause);
+      const remedy = "write name and value on one line, without control characters";
+      throw new SinkOptionError(["headers", given], "is not a valid header", { remedy, cause });
     }
     checked[name] = value;
   }
@@ -107,14 +114,17 @@ async function readTls(tls: TlsOptions, files: Files): Promise<TlsMaterial> {
     try {
       return Buffer.from(await files.read(path));
     } catch (cause) {
-      throw badOption(`tls.${option}`, `names ${path}, which cannot be read`, cause);
+      const problem = `names ${path}, which cannot be read (${reasonOf(cause)})`;
+      const remedy = "name a PEM file that this user may read";
+      throw new SinkOptionError(["tls", option], problem, { remedy, cause });
     }
   };
   const ca = await read("ca_file", tls.caFile);
   const cert = await read("cert_file", tls.certFile);
   const key = await read("key_file", tls.keyFile);
   if ((cert === undefined) !== (key === undefined)) {
-    throw badOption("tls", "has only one of cert_file and key_file; both or none are needed");
+    const remedy = "give both, or none";
+    throw new SinkOptionError(["tls"], "has only one of cert_file and key_file", { remedy });
   }
   return {
     ca: ca ?? Buffer.from(rootCertificates.join("\n")),
@@ -130,7 +140,7 @@ async function readTls(tls: TlsOptions, files: Files): Promise<TlsMaterial> {
  * What a connection is made with. The files were read and are parsed here, so that a bad one is
  * found when the sink is opened.
  *
- * @throws ForwardError `bad_option`
+ * @throws SinkOptionError
  */
 export function connectOptions({ ca, cert, key, verify, serverName }: TlsMaterial): object {
   try {
@@ -144,6 +154,8 @@ export function connectOptions({ ca, cert, key, verify, serverName }: TlsMateria
       ...(serverName !== undefined && { servername: serverName }),
     };
   } catch (cause) {
-    throw badOption("tls", "has files that are not PEM, or key and certificate differ", cause);
+    const remedy = "name PEM files, with a key that fits the certificate";
+    const problem = `has files that cannot be used (${reasonOf(cause)})`;
+    throw new SinkOptionError(["tls"], problem, { remedy, cause });
   }
 }

@@ -1,6 +1,7 @@
 /** Bearer tokens (RFC 6750) from a file, the same for both transports. */
 import { hash, timingSafeEqual } from "node:crypto";
-import { type Contents, readAll, watchFiles } from "./file-watch.ts";
+import { reasonOf } from "../ledger/ledger-error.ts";
+import { type Contents, readAll, watchFiles, type WatchLog } from "./file-watch.ts";
 import { ReceiverError } from "./receiver-error.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -26,25 +27,18 @@ const reloadIntervalMs = 1_000;
  *
  * @throws ReceiverError `bad_token_file`
  */
-export async function openBearerTokens(
-  path: string,
-  log: (message: string, cause?: unknown) => void,
-): Promise<Authentication> {
-  const remedy = `write the token on one line of ${path} and make it readable for this process`;
-  const contents = await readAll([path]).catch((error: unknown) => {
-    throw new ReceiverError("bad_token_file", `cannot read the token file: ${remedy}`, error);
-  });
-  let digests = tokenDigests(contents);
-  if (digests.length === 0) {
-    throw new ReceiverError("bad_token_file", `the token file is empty: ${remedy}`);
-  }
+export async function openBearerTokens(path: string, log: WatchLog): Promise<Authentication> {
+  const remedy = remedyFor(path);
+  const { contents, ...tokens } = await readTokens(path);
+  let { digests } = tokens;
   const watch = watchFiles([path], reloadIntervalMs, contents, {
     change(next) {
       digests = tokenDigests(next);
-      log(digests.length > 0 ? "read new bearer tokens" : `no bearer token: ${remedy}`);
+      if (digests.length > 0) log("info", "read new bearer tokens");
+      else log("error", `nobody is let in, there is no bearer token: ${remedy}`);
     },
     error(error) {
-      if (digests.length > 0) log(`cannot read the bearer tokens: ${remedy}`, error);
+      if (digests.length > 0) log("error", `cannot read the bearer tokens: ${remedy}`, error);
       digests = [];
     },
   });
@@ -55,6 +49,22 @@ export async function openBearerTokens(
     },
     close: () => watch.close(),
   };
+}
+
+/** @throws ReceiverError `bad_token_file` */
+export async function readTokens(path: string): Promise<{ contents: Contents; digests: Buffer[] }> {
+  const remedy = remedyFor(path);
+  const contents = await readAll([path]).catch((cause: unknown) => {
+    const message = `cannot read the token file ${path}: ${reasonOf(cause)}`;
+    throw new ReceiverError("bad_token_file", message, { remedy, cause });
+  });
+  const digests = tokenDigests(contents);
+  if (digests.length > 0) return { contents, digests };
+  throw new ReceiverError("bad_token_file", `the token file ${path} is empty`, { remedy });
+}
+
+function remedyFor(path: string): string {
+  return `write the token on one line of ${path} and make it readable for this process`;
 }
 
 function checkToken(authorization: string | undefined, digests: readonly Buffer[]): void {

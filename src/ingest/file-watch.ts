@@ -10,6 +10,9 @@ export interface FileWatch {
 
 export type Contents = readonly Buffer[];
 
+/** What is told of a watch: new contents, or that they are of no use. */
+export type WatchLog = (level: "info" | "error", message: string, cause?: unknown) => void;
+
 /**
  * Reads `paths` every `intervalMs` and calls `onChange` when any content differs from `known`, and
  * `onError` when one cannot be read; after an error the next success is a change.

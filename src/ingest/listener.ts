@@ -1,8 +1,11 @@
 /** Binding to an address, and what went wrong in words that help. */
 import { createServer } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
+import { isCode } from "../ledger/files.ts";
+import { reasonOf } from "../ledger/ledger-error.ts";
 import { ReceiverError } from "./receiver-error.ts";
 import type { Station, Transport } from "./exchange.ts";
+import type { WatchLog } from "./file-watch.ts";
 import type { TlsFiles } from "./tls-files.ts";
 
 export interface Endpoint {
@@ -20,8 +23,6 @@ export interface BoundAddress {
   readonly address: string;
   readonly port: number;
 }
-
-export type WatchLog = (message: string, cause?: unknown) => void;
 
 export interface Receiver {
   readonly bound: BoundAddress;
@@ -43,29 +44,47 @@ export async function listen(
     station.log({ level: "warn", message, transport });
     station.onClosed("place");
   });
-  await bind(server, endpoint, transport);
+  const bound = await bind(server, addressOf(endpoint, transport));
   // A connection that could not be accepted (no memory, no descriptors) is no reason to end.
   server.on("error", (cause) => {
     station.log({ level: "error", message: "cannot accept a connection", transport, cause });
   });
-  const { address, port: boundPort } = server.address() as AddressInfo;
-  return { address, port: boundPort };
+  return bound;
+}
+
+/** An address to listen on, and the key of the configuration that names it. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+  readonly option: string;
+}
+
+export function addressOf({ host, port }: Endpoint, transport: Transport): Address {
+  return { host, port, option: `receivers.otlp.protocols.${transport}.endpoint` };
 }
 
 /**
- * Takes the address and lets it go again: before anything is created that a start would leave behind
- * which then cannot listen.
+ * Takes the addresses, all at once, and lets them go again: before anything is created that a start
+ * would leave behind which then cannot listen.
  *
  * @throws as `listen`
  */
-export async function tryAddress(endpoint: Endpoint, transport: Transport): Promise<void> {
-  const server = createServer();
-  await bind(server, endpoint, transport);
-  await new Promise((resolve) => server.close(resolve));
+export async function tryAddresses(addresses: readonly Address[]): Promise<void> {
+  const servers: Server[] = [];
+  try {
+    for (const address of addresses) {
+      const server = createServer();
+      await bind(server, address);
+      servers.push(server);
+    }
+  } finally {
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  }
 }
 
-async function bind(server: Server, endpoint: Endpoint, transport: Transport): Promise<void> {
-  const { host, port } = endpoint;
+/** @throws as `listen` */
+export async function bind(server: Server, wanted: Address): Promise<BoundAddress> {
+  const { host, port } = wanted;
   try {
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -75,20 +94,20 @@ async function bind(server: Server, endpoint: Endpoint, transport: Transport): P
       });
     });
   } catch (error) {
-    throw listenError(error, endpoint, transport);
+    throw listenError(error, wanted);
   }
+  const bound = server.address() as AddressInfo;
+  return { address: bound.address, port: bound.port };
 }
 
-function listenError(error: unknown, endpoint: Endpoint, transport: Transport): ReceiverError {
-  const place = `${endpoint.host}:${endpoint.port}`;
-  const option = `receivers.otlp.protocols.${transport}.endpoint`;
-  const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
-  if (code === "EADDRINUSE") {
-    const message = `cannot listen on ${place}: another process does (${code}); stop it, or set ${option} to a free port`;
-    return new ReceiverError("address_in_use", message, error);
+function listenError(cause: unknown, { host, port, option }: Address): ReceiverError {
+  const message = `cannot listen on ${host}:${port}: ${reasonOf(cause)}`;
+  if (isCode(cause, "EADDRINUSE")) {
+    const remedy = `stop what listens there, or set ${option} to a free port`;
+    return new ReceiverError("address_in_use", message, { remedy, cause });
   }
-  const message = `cannot listen on ${place} (${code}); set ${option} to an address and port of this host that this user may open`;
-  return new ReceiverError("not_listening", message, error);
+  const remedy = `set ${option} to an address and port of this host that this user may open`;
+  return new ReceiverError("not_listening", message, { remedy, cause });
 }
 
 /** The address without the prefix of IPv4 in IPv6. */
@@ -98,9 +117,8 @@ export function peerAddress(address: string | undefined): string {
 
 /** Log lines of a file watch. */
 export function watchLog(station: Pick<Station, "log" | "transport">): WatchLog {
-  return (message, cause) => {
-    const { transport } = station;
-    if (cause === undefined) station.log({ level: "info", message, transport });
-    else station.log({ level: "error", message, transport, cause });
+  const { transport } = station;
+  return (level, message, cause) => {
+    station.log({ level, message, transport, ...(cause === undefined ? {} : { cause }) });
   };
 }

@@ -1,4 +1,4 @@
-/** Why a receiver could not start; the message names the remedy. */
+/** Why a receiver could not start. */
 export type ReceiverErrorCode =
   | "address_in_use"
   | "not_listening"
@@ -9,9 +9,16 @@ export type ReceiverErrorCode =
 export class ReceiverError extends Error {
   override name = "ReceiverError";
   readonly code: ReceiverErrorCode;
+  /** What to do, naming the option or the file. */
+  readonly remedy: string;
 
-  constructor(code: ReceiverErrorCode, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
+  constructor(
+    code: ReceiverErrorCode,
+    message: string,
+    options: ErrorOptions & { readonly remedy: string },
+  ) {
+    super(message, options);
     this.code = code;
+    this.remedy = options.remedy;
   }
 }

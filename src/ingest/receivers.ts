@@ -9,7 +9,7 @@ import type { ClosedReason, IngestLogEntry, RequestEvent, Station, Transport } f
 import { startGrpc } from "./grpc.ts";
 import { type HttpEndpoint, startHttp } from "./http.ts";
 import { transcodeJson } from "./json.ts";
-import type { BoundAddress, Endpoint, Receiver } from "./listener.ts";
+import { type BoundAddress, type Endpoint, type Receiver, watchLog } from "./listener.ts";
 import { ReceiverError } from "./receiver-error.ts";
 import { Turns } from "./turns.ts";
 
@@ -111,8 +111,11 @@ async function openReceiver(
 ): Promise<Receiver> {
   const { options, bounds } = opening;
   const auth = endpoint.auth ?? options.auth;
+  const log = (entry: IngestLogEntry): void => options.log?.(entry);
   const authentication =
-    auth === undefined ? openToAll : await openTokens(auth.bearerTokenFile, transport, options);
+    auth === undefined
+      ? openToAll
+      : await openBearerTokens(auth.bearerTokenFile, watchLog({ log, transport }));
   const station = stationOf(transport, endpoint, opening, authentication);
   try {
     const start = transport === "grpc" ? startGrpc : startHttp;
@@ -129,17 +132,6 @@ async function openReceiver(
     authentication.close();
     throw error;
   }
-}
-
-function openTokens(
-  path: string,
-  transport: Transport,
-  options: ReceiverOptions,
-): Promise<Authentication> {
-  return openBearerTokens(path, (message, cause) => {
-    const level = cause === undefined ? "info" : "error";
-    options.log?.({ level, message, transport, cause });
-  });
 }
 
 function stationOf(
@@ -187,7 +179,8 @@ function boundsOf(options: ReceiverOptions): IngestBounds {
     throw new ReceiverError(
       "bad_bounds",
       `expected inflightBytesMax of at least twice requestBytesMax (${bounds.requestBytesMax}), ` +
-        `received ${bounds.inflightBytesMax}: raise the first or lower the second`,
+        `received ${bounds.inflightBytesMax}`,
+      { remedy: "raise the first or lower the second" },
     );
   }
   return bounds;

@@ -1,6 +1,7 @@
 /** Certificates of a receiver, from files that may be replaced while it runs. */
 import { createSecureContext, type SecureContextOptions, type Server } from "node:tls";
-import { type Contents, type FileWatch, readAll, watchFiles } from "./file-watch.ts";
+import { reasonOf } from "../ledger/ledger-error.ts";
+import { type Contents, type FileWatch, readAll, watchFiles, type WatchLog } from "./file-watch.ts";
 import { ReceiverError } from "./receiver-error.ts";
 
 export interface TlsFiles {
@@ -25,7 +26,7 @@ interface TlsMaterial extends SecureContextOptions {
 export interface LoadedTls {
   material(handshakeTimeMsMax: number): TlsMaterial;
   /** Keeps `server` on the newest certificates; open connections go on with theirs. */
-  follow(server: Server, log: (message: string, cause?: unknown) => void): FileWatch;
+  follow(server: Server, log: WatchLog): FileWatch;
 }
 
 /** @throws ReceiverError `bad_tls` */
@@ -38,9 +39,10 @@ export async function loadTls(files: TlsFiles): Promise<LoadedTls> {
   try {
     contents = await readAll(paths);
     context = contextOf(contents);
-  } catch (error) {
-    const message = `cannot use the TLS files ${named}: expected PEM with a key that fits the certificate`;
-    throw new ReceiverError("bad_tls", message, error);
+  } catch (cause) {
+    const message = `cannot use the TLS files ${named}: ${reasonOf(cause)}`;
+    const remedy = "name PEM files that this user may read, with a key that fits the certificate";
+    throw new ReceiverError("bad_tls", message, { remedy, cause });
   }
   const mutual = files.clientCaFile !== undefined;
   return {
@@ -54,12 +56,12 @@ export async function loadTls(files: TlsFiles): Promise<LoadedTls> {
       const intervalMs = files.reloadIntervalMs ?? 0;
       if (intervalMs <= 0) return { close: () => undefined };
       const failed = (error: unknown): void =>
-        log(`cannot use the new TLS files ${named}, the old ones stay in use`, error);
+        log("error", `cannot use the new TLS files ${named}, the old ones stay in use`, error);
       return watchFiles(paths, intervalMs, contents, {
         change(next) {
           try {
             server.setSecureContext(contextOf(next));
-            log(`read new TLS files ${named}`);
+            log("info", `read new TLS files ${named}`);
           } catch (error) {
             failed(error);
           }

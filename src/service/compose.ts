@@ -4,12 +4,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { AuditPolicy } from "../audit/policy.ts";
 import { publicVkeys } from "../ledger/keys.ts";
 import type { KeyRing } from "../ledger/keys.ts";
-import { tryAddress } from "../ingest/listener.ts";
+import { addressOf, tryAddresses } from "../ingest/listener.ts";
+import type { Address } from "../ingest/listener.ts";
 import { startReceivers } from "../ingest/receivers.ts";
 import type { IngestLogEntry, Receivers } from "../ingest/receivers.ts";
 import { systemClock } from "../ledger/clock.ts";
 import { drainReceiversMsMax, drainSinkMsMax } from "../limits.ts";
 import type { LoadedConfig } from "./config.ts";
+import { checkFiles } from "./config/files.ts";
 import type { Config } from "./config/model.ts";
 import { formatEndpoint } from "./config/values.ts";
 import { controlHandlers } from "./control-commands.ts";
@@ -23,7 +25,7 @@ import { limitedLog } from "./log.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import type { Metrics } from "./metrics.ts";
-import { startOperations, tryOperations } from "./operations.ts";
+import { operationsAddress, startOperations } from "./operations.ts";
 import type { Operations } from "./operations.ts";
 import { auditPolicy, policyParts, recordPolicy } from "./policy.ts";
 import { inlinePreparer } from "./preparing/preparer.ts";
@@ -53,9 +55,12 @@ interface Opened {
 }
 
 /** @throws an error of any layer that says what to do; then nothing is left open. */
-export async function openSidecar({ config }: LoadedConfig, log: Log): Promise<Sidecar> {
+export async function openSidecar(loaded: LoadedConfig, log: Log): Promise<Sidecar> {
   const startedAt = new Date().toISOString();
-  await tryAddresses(config);
+  const { config } = loaded;
+  // Keys and ledger stay behind for good: not where the start cannot come to its end.
+  await checkFiles(loaded);
+  await tryAddresses(addressesOf(config));
   const keys = await openKeysOf(config, { create: true });
   const policy = auditPolicy({ config, keys, randomBytes: pooledRandomBytes() });
   const opened: Opened = { draining: false };
@@ -99,12 +104,13 @@ async function openPreparer(config: Config, { policy, keys, log }: Preparing): P
   return openThreads({ count, data: policyParts(config, keys), log });
 }
 
-/** Keys and ledger stay behind for good: not where the start cannot come to its end. */
-async function tryAddresses(config: Config): Promise<void> {
+function addressesOf(config: Config): Address[] {
   const { grpc, http } = receiverOptions(config);
-  if (grpc !== undefined) await tryAddress(grpc, "grpc");
-  if (http !== undefined) await tryAddress(http, "http");
-  await tryOperations(config.operations.endpoint);
+  return [
+    ...(grpc === undefined ? [] : [addressOf(grpc, "grpc")]),
+    ...(http === undefined ? [] : [addressOf(http, "http")]),
+    operationsAddress(config.operations.endpoint),
+  ];
 }
 
 interface Telling {

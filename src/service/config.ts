@@ -6,7 +6,7 @@ import { checkFolders, checkRelations } from "./config/relations.ts";
 import { parseYaml } from "./config/document.ts";
 import type { Config } from "./config/model.ts";
 import { explain } from "./config/problems.ts";
-import type { JsonSchema, Problem } from "./config/problems.ts";
+import type { JsonSchema, PlacedProblem, Problem } from "./config/problems.ts";
 import { checkRedaction } from "./config/redaction.ts";
 import { resolveReferences } from "./config/references.ts";
 import { configSchema, defaultDataDirectory, laterKeys } from "./config/schema.ts";
@@ -27,6 +27,8 @@ export interface LoadedConfig {
   readonly config: Config;
   /** Places whose values came from references, with the text as written. */
   readonly written: ReadonlyMap<string, string>;
+  /** What is to be thrown where these problems turn up later. */
+  refused(problems: readonly PlacedProblem[]): ConfigError;
 }
 
 /** A configuration with problems: all of them at once. */
@@ -73,14 +75,13 @@ export function parseConfig(yaml: string, source: ConfigSource = {}): LoadedConf
   ];
   const config = parsed.data && relocate(parsed.data, source);
   if (config !== undefined) problems.push(...checkFolders(config));
-  if (config === undefined || problems.length > 0) {
-    const located = problems.map(document.locate);
-    throw new ConfigError(
-      source.file,
-      located.toSorted((left, right) => (left.line ?? 0) - (right.line ?? 0)),
-    );
-  }
-  return { config, written: references.written };
+  const refused = (found: readonly PlacedProblem[]): ConfigError => {
+    const located = found.map(document.locate);
+    const byLine = located.toSorted((left, right) => (left.line ?? 0) - (right.line ?? 0));
+    return new ConfigError(source.file, byLine);
+  };
+  if (config === undefined || problems.length > 0) throw refused(problems);
+  return { config, written: references.written, refused };
 }
 
 /** JSON Schema of the file, with a description for every key. */

@@ -1,9 +1,9 @@
 /** Health, readiness and metrics over HTTP: the one endpoint to open to kubelet and Prometheus. */
 import { createServer } from "node:http";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { bind } from "../ingest/listener.ts";
+import type { Address } from "../ingest/listener.ts";
 import { operationsConnectionsMax, operationsRequestMsMax } from "../limits.ts";
-import { formatEndpoint } from "./config/values.ts";
 import type { Endpoint } from "./config/values.ts";
 import type { Metrics } from "./metrics.ts";
 import { unreadyReasons, warnings } from "./state.ts";
@@ -26,7 +26,7 @@ interface Answer {
   readonly text: string;
 }
 
-/** @throws Error of node:net where the address cannot be taken. */
+/** @throws ReceiverError where the address cannot be taken. */
 export async function startOperations(options: OperationsOptions): Promise<Operations> {
   const server = createServer(
     {
@@ -38,8 +38,9 @@ export async function startOperations(options: OperationsOptions): Promise<Opera
     (request, response) => void serve(request, response, options),
   );
   server.maxConnections = operationsConnectionsMax;
-  await listen(server, options.endpoint);
-  const { address, port } = server.address() as AddressInfo;
+  const { address, port } = await bind(server, operationsAddress(options.endpoint));
+  // One that could not be accepted is no reason to end.
+  server.on("error", () => undefined);
   return {
     endpoint: { host: address, port },
     close: () =>
@@ -50,33 +51,8 @@ export async function startOperations(options: OperationsOptions): Promise<Opera
   };
 }
 
-/**
- * Takes the address and lets it go again, before a start creates anything.
- *
- * @throws as `startOperations`
- */
-export async function tryOperations(endpoint: Endpoint): Promise<void> {
-  const server = createServer();
-  await listen(server, endpoint);
-  await new Promise((resolve) => server.close(resolve));
-}
-
-function listen(server: Server, endpoint: Endpoint): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) => {
-      const where = formatEndpoint(endpoint);
-      reject(
-        new Error(`cannot listen on ${where} (operations.endpoint): ${error.message}`, {
-          cause: error,
-        }),
-      );
-    });
-    server.listen(endpoint.port, endpoint.host, () => {
-      // Later ones are of connections that could not be accepted: no reason to end.
-      server.on("error", () => undefined);
-      resolve();
-    });
-  });
+export function operationsAddress(endpoint: Endpoint): Address {
+  return { ...endpoint, option: "operations.endpoint" };
 }
 
 async function serve(

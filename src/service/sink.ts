@@ -10,7 +10,7 @@ import { systemClock } from "../ledger/clock.ts";
 import type { Files } from "../ledger/files.ts";
 import type { ControlInput } from "../ledger/ledger.ts";
 import { controlTextCharsMax } from "../limits.ts";
-import type { Config, ExporterConfig, HttpExporterConfig } from "./config/model.ts";
+import type { Config, HttpExporterConfig } from "./config/model.ts";
 import type { Log } from "./log.ts";
 
 export interface SinkParts {
@@ -24,9 +24,9 @@ export interface SinkParts {
 /** Undefined where no sink is configured. */
 export function forwarderOptions(parts: SinkParts): ForwarderOptions | undefined {
   const { config, log, redaction, files } = parts;
-  const { otlp_http: http, otlp_grpc: grpc } = config.exporters;
-  const exporter = http ?? grpc;
-  if (exporter === undefined) return undefined;
+  const exporter = exporterOf(config);
+  const sink = sinkOptions(config);
+  if (exporter === undefined || sink === undefined) return undefined;
   const name = sinkName(config) ?? "";
   const { retry_on_failure: retry, sending_queue: queue } = exporter;
   return {
@@ -34,7 +34,7 @@ export function forwarderOptions(parts: SinkParts): ForwarderOptions | undefined
     files,
     clock: systemClock,
     random: uniform,
-    sink: sinkOptions(exporter, http),
+    sink,
     queueBytesMax: queue.queue_size,
     onFull: queue.on_full,
     retry: {
@@ -60,11 +60,19 @@ export function sinkName({ exporters }: Config): string | undefined {
   return http.endpoint ?? http.traces_endpoint ?? http.logs_endpoint ?? http.metrics_endpoint;
 }
 
-function sinkOptions(exporter: ExporterConfig, http: HttpExporterConfig | undefined): SinkOptions {
-  const { tls, headers, compression, timeout } = exporter;
+function exporterOf({ exporters }: Config): HttpExporterConfig | undefined {
+  return exporters.otlp_http ?? exporters.otlp_grpc;
+}
+
+/** What the exporter is told of its sink; undefined where none is configured. */
+export function sinkOptions(config: Config): SinkOptions | undefined {
+  const exporter = exporterOf(config);
+  if (exporter === undefined) return undefined;
+  const { otlp_http: http } = config.exporters;
+  const { endpoint, tls, headers, compression, timeout } = exporter;
   return {
     kind: http === undefined ? "grpc" : "http",
-    endpoint: (exporter as HttpExporterConfig).endpoint,
+    endpoint,
     ...(http === undefined ? {} : { endpoints: signalEndpoints(http) }),
     headers,
     compression,

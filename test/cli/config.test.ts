@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { spanseal, temporaryFolder } from "./command.ts";
@@ -40,6 +40,19 @@ test("serve refuses a bad configuration and leaves nothing behind", async () => 
   expect(ended.code).toBe(2);
   expect(ended.stdout).toBe("");
   expect(ended.stderr).toMatch(/^error: spanseal.yaml:1: ledger.on_failure: .*\nhint: .*\n$/);
+  expect(readdirSync(cwd)).toEqual(["spanseal.yaml"]);
+});
+
+test("files that cannot be used are found by config check, and by serve before it makes keys", async () => {
+  const http = "http: { endpoint: '127.0.0.1:0', tls: { cert_file: a.pem, key_file: b.pem } }";
+  const cwd = folderWith(`receivers: { otlp: { protocols: { ${http} } } }\n`);
+  const message =
+    /^error: spanseal.yaml:1: receivers.otlp.protocols.http.tls: .*a.pem.*ENOENT.*\nhint: .*\n$/;
+  const checked = await spanseal(["config", "check", "--config", "spanseal.yaml"], { cwd });
+  expect(checked).toEqual({ code: 1, stdout: "", stderr: expect.stringMatching(message) });
+  const served = await spanseal(["serve", "--config", "spanseal.yaml"], { cwd });
+  expect(served).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(message) });
+  expect(readdirSync(cwd)).toEqual(["spanseal.yaml"]);
 });
 
 test("config print is the effective configuration, config schema describes it", async () => {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { connect } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import { expect, onTestFinished, test } from "vitest";
+import type { IngestLogEntry } from "../../src/ingest/receivers.ts";
 import type { TlsFiles } from "../../src/ingest/tls-files.ts";
 import { agentRequest } from "../support/agent-load.ts";
 import { type Certificate, newAuthority } from "./certificate.ts";
@@ -201,6 +202,11 @@ test("bearer token: a new file counts without a restart; an empty one lets nobod
   await writeFile(file, "new\n");
   await until(() => rig.log.filter(({ message }) => message.startsWith("read new")).length === 4);
   expect((await withToken(rig, "Bearer new")).status).toBe(200);
+  await writeFile(file, "\n");
+  const nobody = ({ level, message }: IngestLogEntry): boolean =>
+    level === "error" && message.startsWith("nobody is let in");
+  await until(() => rig.log.filter(nobody).length === 2);
+  expect((await withToken(rig, "Bearer new")).status).toBe(503);
 });
 
 test("bearer token: a file that is missing or empty ends the start", async () => {

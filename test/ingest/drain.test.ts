@@ -5,6 +5,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { connect, createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
+import { tryAddresses } from "../../src/ingest/listener.ts";
 import { startReceivers } from "../../src/ingest/receivers.ts";
 import { agentRequest } from "../support/agent-load.ts";
 import { beyondTheTestMs } from "../support/patience.ts";
@@ -104,11 +105,8 @@ test.each(["grpc", "http"] as const)(
     const options = { grpc: free, http: free, now: () => 0n, [which]: { ...free, port } };
     await expect(startReceivers(options, () => Promise.resolve())).rejects.toMatchObject({
       code: "address_in_use",
-      message: expect.stringMatching(
-        new RegExp(
-          `127.0.0.1:${port}: another process.*receivers.otlp.protocols.${which}.endpoint`,
-        ),
-      ) as string,
+      message: `cannot listen on 127.0.0.1:${port}: listen EADDRINUSE: address already in use 127.0.0.1:${port}`,
+      remedy: `stop what listens there, or set receivers.otlp.protocols.${which}.endpoint to a free port`,
     });
   },
 );
@@ -119,4 +117,16 @@ test("an address that is not ours, and bounds that contradict each other", async
   await expect(startReceivers(foreign, handler)).rejects.toMatchObject({ code: "not_listening" });
   const bounds = { requestBytesMax: 100, inflightBytesMax: 150, now: () => 0n };
   await expect(startReceivers(bounds, handler)).rejects.toMatchObject({ code: "bad_bounds" });
+});
+
+test("addresses are tried together: one that another takes in is found before a start", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => taken.on("listening", resolve));
+  const { port } = taken.address() as AddressInfo;
+  await new Promise((resolve) => taken.close(resolve));
+  const http = { host: "127.0.0.1", port, option: "http" };
+  const everywhere = { host: "0.0.0.0", port, option: "operations" };
+  const tried = tryAddresses([http, everywhere]);
+  await expect(tried).rejects.toMatchObject({ code: "address_in_use" });
+  await tryAddresses([http]);
 });

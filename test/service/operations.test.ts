@@ -202,5 +202,8 @@ test("an address that is taken is named with its key", async () => {
   const first = await startOperations({ endpoint, observe: () => state, metrics });
   onTestFinished(() => first.close());
   const second = startOperations({ endpoint: first.endpoint, observe: () => state, metrics });
-  await expect(second).rejects.toThrow("operations.endpoint");
+  await expect(second).rejects.toMatchObject({
+    code: "address_in_use",
+    remedy: "stop what listens there, or set operations.endpoint to a free port",
+  });
 });

@@ -1,17 +1,8 @@
 /** The schema of `exporters`: names as in the OpenTelemetry Collector. */
 import { z } from "zod";
+import { parseGrpcTarget } from "../../forward/grpc-target.ts";
 import type { ExportersConfig, QueueConfig, RetryConfig } from "./model.ts";
-import {
-  byteSize,
-  duration,
-  flag,
-  fraction,
-  httpUrl,
-  integer,
-  parseEndpoint,
-  refuse,
-  text,
-} from "./values.ts";
+import { byteSize, duration, flag, fraction, httpUrl, integer, refuse, text } from "./values.ts";
 
 const hourMs = 3_600_000;
 const gib = 1024 ** 3;
@@ -92,7 +83,7 @@ const otlpHttp = z.strictObject({
 
 const otlpGrpc = z.strictObject({
   endpoint: grpcTarget().describe(
-    "`host:port` of the sink (TLS unless `tls.insecure`), or an http:// or https:// URL.",
+    "`host:port` of the sink (TLS unless `tls.insecure`), or an http:// or https:// URL with a port.",
   ),
   ...common,
 });
@@ -115,14 +106,9 @@ export const exporterAliases: Readonly<Record<string, string>> = {
 function grpcTarget(): z.ZodType<string, string> {
   return z.codec(z.string(), z.string(), {
     decode: (input, context) => {
-      const url = /^https?:\/\//.test(input) ? URL.parse(input) : null;
-      const path = url === null || /^\/?$/.test(url.pathname + url.search);
-      const target = url === null ? input : url.host;
-      const bare = url?.username === "" || url === null;
-      const port = url === null ? parseEndpoint(input) !== undefined : true;
-      if (path && bare && port && target !== "") return input;
+      if (parseGrpcTarget(input, false) !== undefined) return input;
       const hint = "write for example otel.example.com:4317 or http://127.0.0.1:4317";
-      return refuse(context, input, "host:port or a URL without path", hint);
+      return refuse(context, input, "host:port or a URL with a port, without path", hint);
     },
     encode: (value) => value,
   });

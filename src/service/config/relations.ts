@@ -13,6 +13,7 @@ type Group = Readonly<Record<string, unknown>>;
 export function checkRelations(document: unknown): PlacedProblem[] {
   return [
     ...checkProtocols(document),
+    ...checkPaths(document),
     ...checkSinks(document),
     ...checkSinkTls(document),
     ...checkMaxLag(document),
@@ -26,6 +27,25 @@ function checkProtocols(document: unknown): PlacedProblem[] {
   const protocols = groupAt(document, path);
   if (protocols === undefined || Object.keys(protocols).length > 0) return [];
   return [{ path, message: "no protocol is named", hint: "write grpc: or http:, or leave it out" }];
+}
+
+/** A path that two signals share would take the one for the other. */
+function checkPaths(document: unknown): PlacedProblem[] {
+  const path = ["receivers", "otlp", "protocols", "http"];
+  const http = groupAt(document, path);
+  const signalOf = new Map<string, string>();
+  return ["traces", "logs", "metrics"].flatMap((signal) => {
+    const key = `${signal}_url_path`;
+    const given = http?.[key] ?? `/v1/${signal}`;
+    if (typeof given !== "string") return [];
+    // As the receiver compares them.
+    const compared = given.replace(/(?<=.)\/$/, "");
+    const other = signalOf.get(compared);
+    signalOf.set(compared, signal);
+    if (other === undefined) return [];
+    const message = `${given} is the path of ${other}`;
+    return [{ path: [...path, key], message, hint: "give each signal its own path" }];
+  });
 }
 
 function checkSinks(document: unknown): PlacedProblem[] {
