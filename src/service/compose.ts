@@ -176,19 +176,18 @@ function endpointsOf({ receivers, operations }: Opened): Record<string, string> 
   return named;
 }
 
+/** Each is ended, whatever a failing disk made of those before it. @throws the first failure */
 async function close(opened: Opened): Promise<void> {
   opened.draining = true;
-  try {
-    await opened.receivers?.close(drainReceiversMsMax);
-    await opened.preparer?.close();
-    await opened.control?.close();
-    await opened.core?.close(drainSinkMsMax);
-  } finally {
-    // Last, so that health and readiness can be watched to the end; and whatever a full disk made of
-    // the others, because a server that is open would keep the process.
-    await Promise.race([
-      opened.operations?.close(),
-      delay(drainSinkMsMax, undefined, { ref: false }),
-    ]);
-  }
+  const failures: unknown[] = [];
+  const end = (closing: Promise<unknown> | undefined): Promise<unknown> | undefined =>
+    closing?.catch((error: unknown) => failures.push(error));
+  await end(opened.receivers?.close(drainReceiversMsMax));
+  await end(opened.preparer?.close());
+  await end(opened.control?.close());
+  await end(opened.core?.close(drainSinkMsMax));
+  // Last, so that health and readiness can be watched to the end.
+  const late = delay(drainSinkMsMax, undefined, { ref: false });
+  await Promise.race([end(opened.operations?.close()), late]);
+  if (failures.length > 0) throw failures[0];
 }

@@ -40,11 +40,12 @@ export async function openControlSocket(
     void converse(socket, handlers);
   });
   server.maxConnections = limits.controlConnectionsMax;
-  rmSync(place.path, { force: true });
   try {
+    rmSync(place.path, { force: true });
     await listen(server, place.path);
     chmodSync(place.path, 0o600);
   } catch (error) {
+    server.close();
     place.release();
     throw error;
   }

@@ -68,7 +68,7 @@ export interface CoreBounds {
  * shorter one is found before anything is appended; then the log is recovered, the spool cut back
  * to it, and `opened` written.
  *
- * @throws LedgerError, ForwardError, PublishError saying what to do
+ * @throws LedgerError, ForwardError, PublishError saying what to do; then nothing is left open
  */
 export async function openCore(options: CoreOptions): Promise<Core> {
   const { config, log, keys, files = nodeFiles, bounds } = options;
@@ -82,6 +82,10 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     { ...options, files, appendControl: (control) => ledger.appendControl(control) },
     bounds?.spool,
   );
+  const giveUp = async (error: unknown): Promise<never> => {
+    await spool.forwarder?.close(0);
+    throw error;
+  };
   const ledger: Ledger = await openLedger({
     directory: config.ledger.directory,
     origin: config.ledger.origin,
@@ -112,9 +116,9 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       if (state === "open") void spool.recordFailure();
     },
     onCheckpointError: (error) => log.error({ error }, "no local checkpoint could be made"),
-  });
+  }).catch(giveUp);
   reportStart(ledger, log);
-  const publisher = await openPublisherOf({ config, log, files, ledger, bucket });
+  const publisher = await openPublisherOf({ config, log, files, ledger, bucket }).catch(giveUp);
   return {
     keys,
     files,

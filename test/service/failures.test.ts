@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { connect } from "node:net";
@@ -125,4 +125,14 @@ test("a second signal ends a shutdown that waits; the next start recovers", asyn
   const next = await startSidecar({ cwd: sidecar.cwd });
   expect(await next.stop()).toBe(0);
   expect(existsSync(join(sidecar.cwd, "spanseal-data/ledger/control.sock"))).toBe(false);
+});
+
+test("what cannot be removed at the end does not keep the log from an orderly one", async () => {
+  const sidecar = await startSidecar();
+  const socket = join(sidecar.cwd, "spanseal-data/ledger/control.sock");
+  rmSync(socket);
+  mkdirSync(join(socket, "taken"), { recursive: true });
+  expect(await sidecar.stop()).toBe(2);
+  expect(sidecar.stderr()).toContain('"state":"closed"');
+  expect(sidecar.stderr()).toContain("control.sock");
 });
