@@ -1,4 +1,5 @@
 /** `spanseal config check|schema|print` */
+import { Option } from "commander";
 import type { Command } from "commander";
 import type { JsonValue } from "../bytes/canonical-json.ts";
 import { ConfigError, configJsonSchema } from "../service/config.ts";
@@ -27,6 +28,7 @@ Examples:
   config
     .command("schema")
     .description("print the JSON Schema of the configuration, a description for every key")
+    .addOption(new Option("--json", "the same: a schema is JSON"))
     .action(() => print(`${JSON.stringify(configJsonSchema(), undefined, 2)}\n`));
   withLocation(config.command("print"))
     .description("print what is in force, defaults included, secrets hidden")

@@ -62,7 +62,7 @@ test("config print is the effective configuration, config schema describes it", 
     ledger: { directory: "/srv/audit/ledger" },
     publish: { interval: "10m" },
   });
-  const schema = await spanseal(["config", "schema"]);
+  const schema = await spanseal(["config", "schema", "--json"]);
   expect(JSON.parse(schema.stdout)).toMatchObject({
     type: "object",
     properties: { publish: { properties: { interval: { default: "10m" } } } },
