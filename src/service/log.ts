@@ -3,6 +3,7 @@ import { pino } from "pino";
 import { senderMessagesPerSecondMax } from "../limits.ts";
 import type { LogLevel } from "./config/model.ts";
 import { LogDestination } from "./log-destination.ts";
+import { describeError } from "./logged-error.ts";
 
 type Write = (fields: object, message: string) => void;
 
@@ -13,18 +14,6 @@ export interface ProcessLog {
   /** Writes what is queued; before the process ends. */
   readonly flush: () => void;
 }
-
-/** An error as it may be logged. */
-export interface LoggedError {
-  readonly type: string;
-  readonly code?: string;
-  readonly message?: string;
-  readonly at?: readonly string[];
-  readonly cause?: LoggedError;
-}
-
-const causesMax = 4;
-const framesMax = 6;
 
 /** Logs to the file descriptor, by default stderr. */
 export function openLog(level: LogLevel, descriptor = 2): ProcessLog {
@@ -70,24 +59,5 @@ export function limitedLog(log: Log, now: () => number = () => performance.now()
     info: limited("info"),
     warn: limited("warn"),
     error: limited("error"),
-  };
-}
-
-/**
- * Type, code, message and place of an error and its causes. A SyntaxError stands without its
- * message, because JSON.parse quotes the text that it could not read.
- */
-export function describeError(error: unknown, depth = 0): LoggedError {
-  if (!(error instanceof Error)) return { type: typeof error };
-  const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
-  const frames = (error.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line));
-  return {
-    type: error.name,
-    ...(code === undefined ? {} : { code }),
-    ...(error instanceof SyntaxError ? {} : { message: error.message }),
-    at: frames.slice(0, framesMax).map((frame) => frame.trim().slice("at ".length)),
-    ...(error.cause === undefined || depth >= causesMax
-      ? {}
-      : { cause: describeError(error.cause, depth + 1) }),
   };
 }

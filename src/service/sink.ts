@@ -53,11 +53,12 @@ export function forwarderOptions(parts: SinkParts): ForwarderOptions | undefined
   };
 }
 
-/** The sink's address as it may be shown; undefined where there is none. */
+/** The sink's address as it may be shown, without a query that may hold a key; undefined where there is none. */
 export function sinkName({ exporters }: Config): string | undefined {
   const { otlp_http: http, otlp_grpc: grpc } = exporters;
-  if (http === undefined) return grpc?.endpoint;
-  return http.endpoint ?? http.traces_endpoint ?? http.logs_endpoint ?? http.metrics_endpoint;
+  const signalEndpoint = http?.traces_endpoint ?? http?.logs_endpoint ?? http?.metrics_endpoint;
+  const address = http === undefined ? grpc?.endpoint : (http.endpoint ?? signalEndpoint);
+  return address?.split("?", 1)[0];
 }
 
 function exporterOf({ exporters }: Config): HttpExporterConfig | undefined {

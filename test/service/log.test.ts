@@ -6,7 +6,9 @@ import { expect, test } from "vitest";
 import { logQueueBytesMax } from "../../src/limits.ts";
 import { LogDestination } from "../../src/service/log-destination.ts";
 import type { WriteDone } from "../../src/service/log-destination.ts";
-import { describeError, limitedLog, openLog } from "../../src/service/log.ts";
+import { limitedLog, openLog } from "../../src/service/log.ts";
+import { describeError } from "../../src/service/logged-error.ts";
+import { answerOfError } from "../../src/service/preparing/messages.ts";
 
 test("one JSON object a line, from the chosen level on", () => {
   const path = join(mkdtempSync(join(tmpdir(), "spanseal-log-")), "log");
@@ -75,6 +77,9 @@ test("an error that may quote what it could not parse stands without its message
   const described = describeError(new Error("reading state", { cause: parse }));
   expect(JSON.stringify(described)).not.toContain("secret");
   expect(described).toMatchObject({ message: "reading state", cause: { type: "SyntaxError" } });
+  const fromThread = answerOfError(parse);
+  expect(JSON.stringify(fromThread)).not.toContain("secret");
+  expect(fromThread).toMatchObject({ defect: expect.stringMatching(/^SyntaxError: .* at /) });
 });
 
 test("causes end somewhere, and what is no error is told by its type only", () => {

@@ -13,8 +13,11 @@ const silent = (): void => undefined;
 const log = { trace: silent, debug: silent, info: silent, warn: silent, error: silent };
 
 /** What stands in the log after forwarding said this. */
-async function recorded(control: ForwardControl): Promise<Readonly<Record<string, unknown>>> {
-  const { config } = parseConfig(`exporters: { otlp_http: { endpoint: "${endpoint}" } }`);
+async function recorded(
+  control: ForwardControl,
+  address = endpoint,
+): Promise<Readonly<Record<string, unknown>>> {
+  const { config } = parseConfig(`exporters: { otlp_http: { endpoint: "${address}" } }`);
   const redaction = compileRedaction({
     packs: [],
     rules: [],
@@ -78,4 +81,21 @@ test("where a sink does not say how much it rejected, neither does the record", 
     item_count: null,
     reason: "unreadable: the answer is too long",
   });
+});
+
+test("a key in the query of the sink's address does not reach the log", async () => {
+  const control: ForwardControl = {
+    kind: "sink_rejected",
+    signal: "traces",
+    first: 4,
+    end: 5,
+    reason: "rejected",
+    status: "HTTP 400",
+    rejectedItems: 1,
+    message: "",
+    requestBytes: 4096,
+    attempts: 1,
+  };
+  const { sink } = await recorded(control, `${endpoint}/otlp?api_key=hunter2`);
+  expect(sink).toBe(`${endpoint}/otlp`);
 });

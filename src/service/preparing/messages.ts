@@ -7,6 +7,7 @@ import type { TelemetryRequest } from "../../audit/request.ts";
 import { RequestError } from "../../audit/request-error.ts";
 import { fills, pool } from "../../bytes/pool.ts";
 import { WireError } from "../../bytes/wire.ts";
+import { describeError } from "../logged-error.ts";
 import type { PolicyParts } from "../policy.ts";
 
 /** What a thread is started with. The keys in it go nowhere else. */
@@ -31,7 +32,8 @@ export function answerOfError(error: unknown): Answer {
   }
   if (error instanceof RequestError)
     return { request: { code: error.code, message: error.message } };
-  return { defect: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  const { type, message = "", at = [] } = describeError(error);
+  return { defect: [`${type}: ${message}`, ...at].join(" at ") };
 }
 
 /** @throws the error that the other thread caught, of the same class */
