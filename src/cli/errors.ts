@@ -3,7 +3,7 @@ import { CommanderError } from "commander";
 import { ForwardError } from "../forward/forward-error.ts";
 import { FormatError } from "../ledger/format-error.ts";
 import { KeyError } from "../ledger/keys.ts";
-import { LedgerError } from "../ledger/ledger-error.ts";
+import { LedgerError, reasonOf } from "../ledger/ledger-error.ts";
 import { ReceiverError } from "../ingest/receiver-error.ts";
 import { PublishError } from "../publish/publish-error.ts";
 import { ConfigError } from "../service/config.ts";
@@ -71,8 +71,8 @@ export function explainFailure(error: unknown, help = "spanseal --help"): Failur
   if (error instanceof ControlError) return failure(exitCodes.no, error.message, controlHint);
   const isSystem = error instanceof Error && "syscall" in error;
   // A file that cannot be read proves nothing about what is in it.
-  if (isSystem) return failure(exitCodes.cannotTell, messageOf(error), systemHint);
-  return failure(exitCodes.no, messageOf(error), unexpectedHint);
+  if (isSystem) return failure(exitCodes.cannotTell, reasonOf(error), systemHint);
+  return failure(exitCodes.no, reasonOf(error), unexpectedHint);
 }
 
 const keyHint = "check the folder given by --keys or keys.directory, and who may read it";
@@ -113,8 +113,4 @@ function withRemedy(error: Error, exitCode: ExitCode, fallback: string): Failure
   return split === null || error.cause !== undefined
     ? failure(exitCode, error.message, fallback)
     : failure(exitCode, split[1]!, split[2]!);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

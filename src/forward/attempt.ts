@@ -1,4 +1,5 @@
 /** What one attempt to send has in common whatever the protocol: its deadline, and how it fails. */
+import { reasonOf } from "../ledger/ledger-error.ts";
 import type { SendOutcome } from "./sink.ts";
 
 /**
@@ -36,7 +37,7 @@ export async function withTimeout(
 
 function networkFailure(error: unknown): SendOutcome {
   const status = codeOf(error) ?? "network error";
-  const message = error instanceof Error ? error.message : String(error);
+  const message = reasonOf(error);
   const kind = certificateError.test(status) ? "hold" : "retry";
   return { kind, status, message, isUnanswered: true };
 }

@@ -3,6 +3,7 @@
  * or when a durable control record says that it has not; nothing else ends it.
  */
 import type { Signal } from "../audit/otlp/schema.ts";
+import { reasonOf } from "../ledger/ledger-error.ts";
 import { jitter, startBackoff, waitMs } from "./backoff.ts";
 import type { Backoff } from "./backoff.ts";
 import type { ForwardControl, SinkRejected } from "./control.ts";
@@ -104,7 +105,7 @@ export class Delivery {
         // Soon durable, so that a crash does not make the sink reject the same request twice.
         if (ending === "recorded") await spool.save();
       } catch (error) {
-        this.hold("spool", error instanceof Error ? error.message : String(error));
+        this.hold("spool", reasonOf(error));
         await waitMs(this.heldMs(), this.stopping.signal);
       }
     }
@@ -239,7 +240,7 @@ export class Delivery {
       try {
         return await Promise.race([onControl(control).then(() => true), stopped.promise]);
       } catch (error) {
-        const cause = error instanceof Error ? error.message : String(error);
+        const cause = reasonOf(error);
         this.enter("retrying", `a sink's rejection could not be recorded: ${cause}`);
       } finally {
         stopped.release();

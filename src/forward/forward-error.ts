@@ -1,4 +1,6 @@
 /** Why forwarding, or a commit that waits for its forward copy, cannot go on. */
+import { CodedError } from "../bytes/coded-error.ts";
+
 export type ForwardErrorCode =
   /** The configuration cannot work. */
   | "bad_option"
@@ -21,14 +23,8 @@ const retryableCodes: ReadonlySet<ForwardErrorCode> = new Set([
   "spool_full",
 ]);
 
-export class ForwardError extends Error {
+export class ForwardError extends CodedError<ForwardErrorCode> {
   override name = "ForwardError";
-  readonly code: ForwardErrorCode;
-
-  constructor(code: ForwardErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
 
   /** True where the sender may repeat the same request later. */
   get retryable(): boolean {

@@ -11,6 +11,7 @@ import {
   spoolQueueBytes,
   spoolSegmentBytesMax,
 } from "../limits.ts";
+import { reasonOf } from "../ledger/ledger-error.ts";
 import { Delivery } from "./delivery.ts";
 import type { DeliveryStatus } from "./delivery.ts";
 import { ForwardError } from "./forward-error.ts";
@@ -359,7 +360,7 @@ class SpoolForwarder implements Forwarder {
       } catch (error) {
         this.options.log("error", "the spool could not be written; trying again", {
           signal: spool.signal,
-          reason: error instanceof Error ? error.message : String(error),
+          reason: reasonOf(error),
         });
       }
     }
@@ -385,7 +386,7 @@ function notRecovered(): ForwardError {
 }
 
 function spoolFailed(cause: unknown): ForwardError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   return new ForwardError("spool_failed", `writing the spool failed: ${reason}`, { cause });
 }
 

@@ -3,6 +3,7 @@
  * are read again before the next one. A sink is no help here: one that does not know our
  * certificate may say so, or just close the connection.
  */
+import { reasonOf } from "../ledger/ledger-error.ts";
 import { openGrpcSink } from "./grpc-sink.ts";
 import { forwardClock } from "./options.ts";
 import type { ForwarderOptions } from "./options.ts";
@@ -27,7 +28,7 @@ export async function openSink(opening: SinkOpening): Promise<Sink> {
       log("info", "the files of the exporter's tls have changed and are in use", {});
       await old.close();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       log("warn", "the files of the exporter's tls could not be read again", { reason });
     }
   };

@@ -2,6 +2,7 @@
  * `on_full: suspend`: while the queue of a signal is full, requests are recorded but not spooled.
  * Each such time is durable before its first request is left out, and has two control records.
  */
+import { reasonOf } from "../ledger/ledger-error.ts";
 import { waitMs, startBackoff } from "./backoff.ts";
 import type { ForwardControl } from "./control.ts";
 import type { Suspension } from "./cursor.ts";
@@ -139,7 +140,7 @@ export class Suspender {
       } catch (error) {
         this.options.log("warn", "a suspension could not be recorded yet", {
           signal: spool.signal,
-          reason: error instanceof Error ? error.message : String(error),
+          reason: reasonOf(error),
         });
         await waitMs(backoff.nextMs(), stop);
       }

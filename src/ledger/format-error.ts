@@ -1,4 +1,5 @@
 /** Bytes that are not what a format of the ledger says: never a crash, always named. */
+import { CodedError } from "../bytes/coded-error.ts";
 
 export type FormatErrorCode =
   | "bad_file"
@@ -13,12 +14,6 @@ export type FormatErrorCode =
   | "bad_tile"
   | "bad_proof";
 
-export class FormatError extends Error {
+export class FormatError extends CodedError<FormatErrorCode> {
   override name = "FormatError";
-  readonly code: FormatErrorCode;
-
-  constructor(code: FormatErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
 }

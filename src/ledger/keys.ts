@@ -6,11 +6,13 @@
 import { type KeyObject, sign } from "node:crypto";
 import { join } from "node:path";
 
+import { CodedError } from "../bytes/coded-error.ts";
 import { fromHex, toHex } from "../bytes/hex.ts";
 import { decodeUtf8, encodeUtf8 } from "../bytes/utf8.ts";
 import { keyEpochsMax } from "../limits.ts";
 import { keyCheckValue } from "./chain.ts";
 import { isCode, temporaryPrefix, type Files } from "./files.ts";
+import { reasonOf } from "./ledger-error.ts";
 import {
   ed25519PrivateKey,
   ed25519PublicKey,
@@ -26,14 +28,8 @@ const directoryMode = 0o700;
 
 export type KeyErrorCode = "missing" | "mode" | "malformed" | "incomplete" | "unreadable" | "full";
 
-export class KeyError extends Error {
+export class KeyError extends CodedError<KeyErrorCode> {
   override name = "KeyError";
-  readonly code: KeyErrorCode;
-
-  constructor(code: KeyErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
 }
 
 export interface LogKey {
@@ -257,8 +253,4 @@ function numbersOf(kind: KeyKind, names: readonly string[]): number[] {
     if (match?.[1] === kind) numbers.push(Number(match[2]));
   }
   return numbers.toSorted((left, right) => left - right);
-}
-
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

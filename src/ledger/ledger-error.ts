@@ -1,4 +1,5 @@
 /** What the ledger tells its callers; each message ends with what to do. */
+import { CodedError } from "../bytes/coded-error.ts";
 
 export type LedgerErrorCode =
   /** Nothing can be made durable now; the same request may succeed later. */
@@ -17,14 +18,8 @@ export type LedgerErrorCode =
   | "truncated"
   | "missing_key";
 
-export class LedgerError extends Error {
+export class LedgerError extends CodedError<LedgerErrorCode> {
   override name = "LedgerError";
-  readonly code: LedgerErrorCode;
-
-  constructor(code: LedgerErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
 }
 
 /** The message of anything that was thrown, for a reason that a person reads. */

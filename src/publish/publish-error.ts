@@ -1,4 +1,5 @@
 /** Why publishing cannot go on. Each message ends with what to do. */
+import { CodedError } from "../bytes/coded-error.ts";
 
 export type PublishErrorCode =
   /** The log is shorter than the bucket knows it to have been. */
@@ -16,14 +17,8 @@ export type PublishErrorCode =
   /** The bucket did not answer as it should; tried again. */
   | "unreachable";
 
-export class PublishError extends Error {
+export class PublishError extends CodedError<PublishErrorCode> {
   override name = "PublishError";
-  readonly code: PublishErrorCode;
-
-  constructor(code: PublishErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
 }
 
 /** True for what another attempt may cure. Everything else halts publishing. */

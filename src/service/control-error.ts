@@ -1,4 +1,6 @@
 /** What goes wrong between a command and the running sidecar. */
+import { CodedError } from "../bytes/coded-error.ts";
+
 export type ControlErrorCode =
   /** No sidecar listens: the command may work on the ledger itself. */
   | "no_sidecar"
@@ -7,12 +9,6 @@ export type ControlErrorCode =
   /** The sidecar answered with an error. */
   | "refused";
 
-export class ControlError extends Error {
+export class ControlError extends CodedError<ControlErrorCode> {
   override name = "ControlError";
-  readonly code: ControlErrorCode;
-
-  constructor(code: ControlErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
 }

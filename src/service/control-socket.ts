@@ -8,6 +8,7 @@ import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import type { JsonValue } from "../bytes/canonical-json.ts";
 import * as limits from "../limits.ts";
+import { reasonOf } from "../ledger/ledger-error.ts";
 import { ControlError } from "./control-error.ts";
 import { controlSocketPath } from "./socket-path.ts";
 import type { SocketPath } from "./socket-path.ts";
@@ -129,7 +130,7 @@ async function reply(line: string, handlers: ControlHandlers): Promise<Reply> {
     if (handler === undefined) throw new Error("this sidecar does not know the command");
     return { result: await handler(argument) };
   } catch (error) {
-    return { error: { message: error instanceof Error ? error.message : String(error) } };
+    return { error: { message: reasonOf(error) } };
   }
 }
 

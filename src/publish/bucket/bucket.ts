@@ -7,6 +7,7 @@
  * key are written whole: a reader sees all of an object or none of it. Only tiles may be seen torn,
  * until `createTiles` returned: no checkpoint speaks for them before.
  */
+import { CodedError } from "../../bytes/coded-error.ts";
 
 export type BucketErrorCode =
   /** The key holds other bytes, and will for ever. */
@@ -16,14 +17,8 @@ export type BucketErrorCode =
   /** Nothing is known: the bucket may or may not have done what was asked. May pass later. */
   | "unreachable";
 
-export class BucketError extends Error {
+export class BucketError extends CodedError<BucketErrorCode> {
   override name = "BucketError";
-  readonly code: BucketErrorCode;
-
-  constructor(code: BucketErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
 }
 
 /** Names one state of an object. Opaque: an ETag, a digest; it never leaves its bucket. */

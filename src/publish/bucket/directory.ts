@@ -7,6 +7,7 @@ import { hash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { isCode, temporaryPrefix } from "../../ledger/files.ts";
 import type { Files } from "../../ledger/files.ts";
+import { reasonOf } from "../../ledger/ledger-error.ts";
 import { BucketError, checkKey } from "./bucket.ts";
 import type { Bucket, NewObject, StoredObject, Version } from "./bucket.ts";
 import { Folders } from "./folders.ts";
@@ -46,7 +47,7 @@ async function attempt<T>(place: Place, doing: string, action: () => Promise<T>)
     return await action();
   } catch (cause) {
     if (cause instanceof BucketError || cause instanceof RangeError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     const message = `${doing} in the bucket ${place.directory} failed: ${reason}`;
     throw new BucketError("unreachable", message, { cause });
   }
