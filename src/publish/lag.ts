@@ -49,8 +49,18 @@ export class RootLag {
     while (this.#spans.length > 0 && this.#spans[0]!.end <= size) this.#spans.shift();
   }
 
+  /** Of the oldest record that no published root covers. */
   lagMs(nowMs: number): number {
-    const oldest = this.#spans[0];
-    return oldest === undefined ? 0 : Math.max(0, nowMs - oldest.sinceMs);
+    return ageOf(this.#spans[0], nowMs);
   }
+
+  /** Of the oldest record that no signed root covers. */
+  unsealedMs(nowMs: number): number {
+    const last = this.#spans.at(-1);
+    return ageOf(last?.sealed === true ? undefined : last, nowMs);
+  }
+}
+
+function ageOf(span: Span | undefined, nowMs: number): number {
+  return span === undefined ? 0 : Math.max(0, nowMs - span.sinceMs);
 }

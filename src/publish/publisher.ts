@@ -202,6 +202,8 @@ export class Publisher {
     const { ledger, intervalMs, everyRecords = checkpointRecordsMax } = this.#options;
     if (this.#closed) return false;
     if (this.#elapsedMs() - this.#sealedAtMs >= intervalMs) return true;
+    // The monotonic clock stands still while a machine sleeps; records grow old all the same.
+    if (this.#lag.unsealedMs(this.#wallMs()) >= intervalMs) return true;
     return ledger.size - this.#parties.queue.newestSize >= everyRecords;
   }
 
