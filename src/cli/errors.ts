@@ -63,7 +63,7 @@ export function explainFailure(error: unknown, help = "spanseal --help"): Failur
   if (error instanceof KeyError) return withRemedy(error, exitCodes.cannotTell, keyHint);
   if (error instanceof LedgerError) return withRemedy(error, exitCodes.refused, ledgerHint);
   if (error instanceof FormatError) return failure(exitCodes.refused, error.message, ledgerHint);
-  if (error instanceof PublishError) return withRemedy(error, exitCodes.refused, bucketHint);
+  if (error instanceof PublishError) return withRemedy(error, publishExit(error), bucketHint);
   if (error instanceof ForwardError) return withRemedy(error, forwardExit(error), sinkHint);
   if (error instanceof ReceiverError) {
     return failure(exitCodes.cannotTell, error.message, error.remedy);
@@ -105,6 +105,11 @@ function usageFailure(error: CommanderError, help: string): Failure {
 
 function forwardExit(error: ForwardError): ExitCode {
   return error.code === "bad_option" ? exitCodes.cannotTell : exitCodes.refused;
+}
+
+/** A bucket that is away is a failure, one that does not fit the ledger a refusal. */
+function publishExit(error: PublishError): ExitCode {
+  return error.code === "unreachable" ? exitCodes.no : exitCodes.refused;
 }
 
 /** Our own messages say what is wrong, then what to do after the last colon or semicolon. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { askSidecar } from "../../src/service/control-socket.ts";
@@ -123,6 +123,11 @@ test("without a bucket verify says what it could not tell", async () => {
     expect(code).toBe(0);
     expect(stdout).toContain("not checked (bucket): no bucket was compared");
   }
+  rmSync(ready.bucket, { recursive: true });
+  writeFileSync(ready.bucket, "no folder");
+  const unreachable = await spanseal(["publish", ...config], { cwd });
+  expect(unreachable).toMatchObject({ code: 1, stdout: "" });
+  expect(unreachable.stderr).toContain("ENOTDIR");
 });
 
 test.for(["keys public", "publish", "status", "keys rotate log"])(
