@@ -16,10 +16,12 @@ export const systemClock: Clock = {
   monotonicNano: () => process.hrtime.bigint(),
 };
 
-/** A larger difference between the two clocks is itself recorded. */
+/** A larger step of the wall clock is itself recorded. */
 const clockStepNanos: bigint = 1_000_000_000n;
 /** The wall clock is read in milliseconds: a smaller difference is its rounding. */
 const toleranceNanos = 5_000_000n;
+/** No clock of a host drifts by more than one part of so many; what is beyond that was set. */
+const driftParts = 1000n;
 
 export interface ClockStep {
   /** Ledger time at which the step was noticed, before it was followed. */
@@ -31,17 +33,18 @@ export class LedgerClock {
   readonly #clock: Clock;
   #time: bigint;
   #monotonic: bigint;
-  /** The wall clock was behind by so much when that was last reported. */
-  #reportedBehind = 0n;
+  #wall: bigint;
+  /** By how much the wall clock was set since a step was last told, beyond what drift explains. */
+  #set = 0n;
   #step: ClockStep | undefined;
 
   /** `notBefore`: the time of the newest record, 0 for a new log. */
   constructor(clock: Clock, notBefore: bigint) {
     this.#clock = clock;
     this.#monotonic = clock.monotonicNano();
-    const wall = clock.wallUnixNano();
-    this.#time = wall > notBefore ? wall : notBefore;
-    this.#noticeBehind(wall);
+    this.#wall = clock.wallUnixNano();
+    this.#time = this.#wall > notBefore ? this.#wall : notBefore;
+    if (this.#time - this.#wall > clockStepNanos) this.#tell(this.#time, this.#wall);
   }
 
   /** The present time, at least as late as the last one given. */
@@ -49,19 +52,22 @@ export class LedgerClock {
     const monotonic = this.#clock.monotonicNano();
     const wall = this.#clock.wallUnixNano();
     const elapsed = monotonic > this.#monotonic ? monotonic - this.#monotonic : 0n;
-    this.#monotonic = monotonic > this.#monotonic ? monotonic : this.#monotonic;
     const expected = this.#time + elapsed;
     const ahead = wall - expected;
+    const drift = elapsed / driftParts;
+    this.#set = towardsZero(this.#set + wall - this.#wall - elapsed, drift);
+    const isSet = size(this.#set) > clockStepNanos || ahead > clockStepNanos + drift;
+    if (isSet) this.#tell(expected, wall);
+    this.#monotonic += elapsed;
+    this.#wall = wall;
     if (ahead > clockStepNanos) {
       // The host slept or was set: its monotonic clock says nothing about the time in between.
-      this.#step = { ledgerUnixNano: expected, wallUnixNano: wall };
       this.#time = wall;
     } else if (ahead > toleranceNanos) {
       this.#time = expected + smaller(ahead, elapsed / 2n);
     } else if (ahead < -toleranceNanos) {
       // Half pace: later records keep later times while the wall clock catches up.
       this.#time = expected - smaller(-ahead, elapsed / 2n);
-      this.#noticeBehind(wall);
     } else {
       this.#time = expected;
     }
@@ -75,18 +81,22 @@ export class LedgerClock {
     return step;
   }
 
-  #noticeBehind(wall: bigint): void {
-    const behind = this.#time - wall;
-    // Half pace shrinks the difference; only a growing one is a further step.
-    if (behind > clockStepNanos && behind > this.#reportedBehind + clockStepNanos) {
-      this.#step = { ledgerUnixNano: this.#time, wallUnixNano: wall };
-      this.#reportedBehind = behind;
-    } else if (behind < this.#reportedBehind) {
-      this.#reportedBehind = behind > 0n ? behind : 0n;
-    }
+  #tell(ledgerUnixNano: bigint, wallUnixNano: bigint): void {
+    this.#step = { ledgerUnixNano, wallUnixNano };
+    this.#set = 0n;
   }
 }
 
 function smaller(left: bigint, right: bigint): bigint {
   return left < right ? left : right;
+}
+
+function size(value: bigint): bigint {
+  return value < 0n ? -value : value;
+}
+
+/** `value` less `amount`, in its size. */
+function towardsZero(value: bigint, amount: bigint): bigint {
+  if (size(value) <= amount) return 0n;
+  return value < 0n ? value + amount : value - amount;
 }

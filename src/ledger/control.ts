@@ -136,7 +136,7 @@ interface ForwardingSuspended {
 }
 
 /** Items that were not recorded. Times in nanoseconds. */
-interface Gap {
+export interface Gap {
   readonly from_time: string;
   readonly item_count: number;
   readonly reason: string;

@@ -48,8 +48,9 @@ for (let byte = SPACE; byte < 0x7f; byte++) CLASS[byte]! |= NAME;
 for (const byte of Buffer.from('"\\')) CLASS[byte]! &= ~NAME;
 
 /** By two bytes, the first one lower: 1 for two hexadecimal digits. */
-const HEX_PAIR = Uint8Array.from({ length: 65_536 }, (_, pair) =>
-  CLASS[pair & 255]! & CLASS[pair >> 8]! & HEX,
+const HEX_PAIR = Uint8Array.from(
+  { length: 65_536 },
+  (_, pair) => CLASS[pair & 255]! & CLASS[pair >> 8]! & HEX,
 );
 
 /** Answers where values begin, and numbers. */

@@ -51,6 +51,13 @@ export function logSeed(seed: number): Uint8Array {
   return new Uint8Array(32).fill(0x30 + seed);
 }
 
+const noneSinceSeal = (): Record<"records" | "actions" | "gaps" | "drops", number> => ({
+  records: 0,
+  actions: 0,
+  gaps: 0,
+  drops: 0,
+});
+
 export class LedgerBuilder {
   readonly instance: Uint8Array;
   readonly descriptor: Uint8Array;
@@ -71,7 +78,7 @@ export class LedgerBuilder {
   readonly #seed: number;
   #boot = 0;
   #seals = 0;
-  #sinceSeal = { records: 0, actions: 0 };
+  #sinceSeal = noneSinceSeal();
   #clean = true;
   #group = 0;
 
@@ -121,6 +128,13 @@ export class LedgerBuilder {
     return this.append(chain, kind, encodeControl(kind, members, this.#bytes(16, this.size)));
   }
 
+  gap(itemCount: number, chain = systemChain): this {
+    this.#sinceSeal.gaps++;
+    this.#sinceSeal.drops += itemCount;
+    const times = { from_time: this.#time(), to_time: this.#time() };
+    return this.control("gap", { ...times, item_count: itemCount, reason: "disk full" }, chain);
+  }
+
   opened(overrides: Partial<ControlMembers["opened"]> = {}): this {
     this.group();
     this.#boot++;
@@ -165,14 +179,14 @@ export class LedgerBuilder {
 
   seal(overrides: Partial<ControlMembers["seal"]> = {}): this {
     this.group();
-    const { records, actions } = this.#sinceSeal;
+    const { records, actions, gaps, drops } = this.#sinceSeal;
     const number = ++this.#seals;
     const tips = this.tips();
     this.control("seal", {
       action_count: actions,
       chain_count: tips.size,
-      drop_count: 0,
-      gap_count: 0,
+      drop_count: drops,
+      gap_count: gaps,
       number,
       record_count: records,
       state_digest: null,
@@ -180,7 +194,7 @@ export class LedgerBuilder {
       tips_root: toHex(tips.root()),
       ...overrides,
     });
-    this.#sinceSeal = { records: 0, actions: 0 };
+    this.#sinceSeal = noneSinceSeal();
     return this;
   }
 

@@ -177,6 +177,7 @@ LINE = re.compile(
 HEAD = ["body_digest", "group", "id", "index", "key", "kind", "namespace", "previous_mac",
         "sequence", "tenant", "time", "version", "writer"]
 SYSTEM = ("spanseal", "system")
+LOSSES = (0, 0)
 LOG_KINDS = {"opened", "closed", "recovered", "seal", "key_rotated"}
 
 
@@ -206,6 +207,7 @@ class Log:
         self.rotations, self.kinds, self.macs_checked = [], [], True
         self.key, self.previous_group, self.time = None, 0, 0
         self.boot, self.seals, self.last_seal, self.actions = 0, 0, -1, 0
+        self.losses = LOSSES  # `gap` records since the last seal, and their items
         self.ending, self.recovery_due, self.previous_mac = "running", False, None
 
     def chain_key(self, epoch_key, chain):
@@ -262,6 +264,8 @@ class Log:
             demand(chain == SYSTEM and body["kind"] == kind, "a record about the log in another chain")
             demand(body["schema"] == "spanseal.control/v1", "schema of a control record")
             getattr(self, kind)(body, head, index)
+        if kind == "gap":
+            self.losses = (self.losses[0] + 1, self.losses[1] + body["item_count"])
         chain, sequence, mac = self.new_tip
         if self.macs_checked:
             self.tags.setdefault(chain, self.new_tag)
@@ -287,11 +291,12 @@ class Log:
         self.seals += 1
         counts = (body["number"], body["record_count"], body["action_count"], body["chain_count"])
         demand(counts == (self.seals, index - self.last_seal - 1, self.actions, len(self.tips)), "counts of a seal")
+        demand((body["gap_count"], body["drop_count"]) == self.losses, "losses of a seal")
         demand(not self.recovery_due, "no recovery after an unclean end")
         if self.macs_checked:
             tips = [(self.tags[chain], *tip) for chain, tip in self.tips.items()]
             demand(tips_root(tips).hex() == body["tips_root"], "tips root")
-        self.last_seal, self.actions = index, 0
+        self.last_seal, self.actions, self.losses = index, 0, LOSSES
         self.ending = "sealed" if self.ending == "closed" else self.ending
 
     def key_rotated(self, body, head, index):

@@ -9,6 +9,7 @@ import { digestBytes } from "../digest.ts";
 import {
   isControlKind,
   parseControl,
+  type Gap,
   type KeyRotated,
   type Opened,
   type Recovered,
@@ -54,6 +55,9 @@ export class SystemRecords {
   #end: "running" | "closed" | "sealed" = "running";
   #sealNumber = 0;
   #actionsAtSeal = 0;
+  /** Since the newest seal: `gap` records, and the items that they tell of. */
+  #gaps = 0;
+  #drops = 0;
   /** MAC of the record before as it stands in its line, where that record is sound. */
   readonly #previousMac = Buffer.alloc(2 * digestBytes);
   #isPreviousSound = false;
@@ -89,7 +93,7 @@ export class SystemRecords {
     const { scanned } = view;
     const isUsual = scanned.isAction && this.#end === "running" && scanned.index > 0;
     const problem = isSound && !isUsual ? this.#verifySound(view) : undefined;
-    if (!isSound && SYSTEM_KINDS.has(scanned.kind)) this.disturb();
+    if (!isSound && (SYSTEM_KINDS.has(scanned.kind) || scanned.kind === "gap")) this.disturb();
     this.#isPreviousSound = isSound;
     const { bytes, macAt } = scanned;
     if (isSound) bytes.copy(this.#previousMac, 0, macAt, macAt + this.#previousMac.length);
@@ -106,8 +110,9 @@ export class SystemRecords {
     try {
       return late ?? this.#verifyStatement(view);
     } catch (error) {
-      if (error instanceof FormatError) return { class: "malformed", detail: error.message };
-      throw error;
+      if (!(error instanceof FormatError)) throw error;
+      this.#lostSeal ||= kind === "gap";
+      return { class: "malformed", detail: error.message };
     }
   }
 
@@ -141,6 +146,8 @@ export class SystemRecords {
         return this.#verifyRecovered(parseControl("recovered", body), index);
       case "seal":
         return this.#verifySeal(parseControl("seal", body), index);
+      case "gap":
+        return this.#countGap(parseControl("gap", body));
       case "key_rotated":
         return this.#verifyRotation(parseControl("key_rotated", body), scanned);
       default:
@@ -207,12 +214,18 @@ export class SystemRecords {
     return { class: "truncated", detail };
   }
 
+  #countGap(gap: Gap): undefined {
+    this.#gaps++;
+    this.#drops += gap.item_count;
+  }
+
   #verifySeal(seal: Seal, index: number): Problem | undefined {
     const { counts } = this.#options;
     const records = index - this.newestSeal - 1;
     const actions = counts.actions - this.#actionsAtSeal;
     const expected = this.#sealNumber + 1;
     const lost = this.#lostSeal;
+    const losses = this.#verifyLosses(seal);
     counts.seals++;
     this.newestSeal = index;
     this.#actionsAtSeal = counts.actions;
@@ -230,7 +243,19 @@ export class SystemRecords {
       const detail = `seal ${seal.number} counts ${stated}, here are ${records} with ${actions}`;
       return { class: seal.record_count > records ? "gap" : "spliced", detail };
     }
-    return this.#verifyRecoveryDue() ?? tips;
+    return losses ?? this.#verifyRecoveryDue() ?? tips;
+  }
+
+  /** A seal counts what the sidecar itself says was lost since the one before. */
+  #verifyLosses(seal: Seal): Problem | undefined {
+    const [gaps, drops] = [this.#gaps, this.#drops];
+    this.#gaps = 0;
+    this.#drops = 0;
+    if (seal.gap_count === gaps && seal.drop_count === drops) return undefined;
+    const stated = `${seal.gap_count} gaps with ${seal.drop_count} items`;
+    const detail = `seal ${seal.number} counts ${stated}, here are ${gaps} with ${drops}`;
+    const isLess = gaps < seal.gap_count || drops < seal.drop_count;
+    return { class: isLess ? "gap" : "spliced", detail };
   }
 
   /** A boot after an unclean end says what it recovered before it seals anything. */

@@ -66,7 +66,8 @@ function firstBoot(seed: number): LedgerBuilder {
   };
   act(24);
   ledger.checkpoint();
-  act(26);
+  ledger.group().gap(3).gap(2, patients);
+  act(25);
   ledger.rotateSegment();
   act(30);
   ledger.rotateChainKey();

@@ -61,6 +61,49 @@ test("a leap back is told once and never followed backwards", () => {
   expect(last).toBe(host.wall);
 });
 
+test("a step of the wall clock towards the time of the ledger is told too", () => {
+  const host = new HandClock();
+  const clock = new LedgerClock(host, 0n);
+  const steps = [-3600n, 1800n, 1750n, -2n].map((seconds) => {
+    host.pass(1n, 1n + seconds);
+    const now = clock.now();
+    return { now, step: clock.takeStep(), wall: host.wall };
+  });
+  expect(steps.map(({ step }) => step?.wallUnixNano)).toEqual(steps.map(({ wall }) => wall));
+  const times = steps.map(({ now }) => now);
+  expect(times).toEqual(times.toSorted((left, right) => Number(left - right)));
+  host.pass(1n);
+  clock.now();
+  expect(clock.takeStep()).toBeUndefined();
+});
+
+test("small steps are told when they come to over a second, and none twice", () => {
+  for (const direction of [1n, -1n]) {
+    const host = new HandClock();
+    const clock = new LedgerClock(host, 0n);
+    const told = Array.from({ length: 8 }, () => {
+      host.wall += (direction * second * 3n) / 10n;
+      clock.now();
+      return clock.takeStep() !== undefined;
+    });
+    expect(told).toEqual([false, false, false, true, false, false, false, true]);
+  }
+});
+
+test("drift is no step, however long nobody asks", () => {
+  for (const partsPerMillion of [500n, -500n]) {
+    const host = new HandClock();
+    const clock = new LedgerClock(host, 0n);
+    for (const seconds of [1n, 60n, 86_400n, 3600n, 1_000_000n]) {
+      host.pass(seconds);
+      host.wall += (seconds * second * partsPerMillion) / 1_000_000n;
+      clock.now();
+      // What it comes to is over a second: time follows it, and nobody set the clock.
+      expect(clock.takeStep()).toBeUndefined();
+    }
+  }
+});
+
 test("is never before the newest record of the log", () => {
   const host = new HandClock();
   const clock = new LedgerClock(host, start + 100n * second);

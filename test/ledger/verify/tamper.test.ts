@@ -350,6 +350,10 @@ test("seals, boots and ends that do not agree with the log", async () => {
     ["seal number", (l) => l.seal({ number: 9 }), "gap"],
     ["record count", (l) => l.seal({ record_count: 2 }), "spliced"],
     ["chain count", (l) => l.seal({ chain_count: 4 }), "gap"],
+    ["gap count", (l) => l.gap(3).seal({ gap_count: 2 }), "gap"],
+    ["drop count", (l) => l.gap(3).gap(4).seal({ drop_count: 8 }), "gap"],
+    ["gap that is not counted", (l) => l.gap(3, patients).seal({ gap_count: 0 }), "spliced"],
+    ["drops without gap", (l) => l.gap(3).seal().seal({ drop_count: 3 }), "gap"],
     ["tips root", (l) => l.seal({ tips_root: "00".repeat(32) }), "root_mismatch"],
     ["boot", (l) => l.crashed().opened({ boot: 7 }), "gap"],
     ["boot before", (l) => l.crashed().opened({ boot: 1 }), "rolled_back"],
@@ -384,6 +388,11 @@ function toText(kind: string, members: object): string {
   const schema = "spanseal.control/v1";
   return canonicalize({ ...members, kind, nonce: "0".repeat(32), schema });
 }
+
+test("what the sidecar says was lost is counted by its seals, in whatever chain", async () => {
+  const ledger = exampleLedger().gap(3).gap(0).action(patients).gap(5, patients).checkpoint();
+  expect((await verify(ledger)).failures).toEqual([]);
+});
 
 test("rotations that replace another key than the one in force", async () => {
   const chain = exampleLedger();
