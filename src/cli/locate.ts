@@ -58,7 +58,7 @@ export async function locateLedger(options: LocationOptions, argument?: string):
   });
 }
 
-/** @throws CommandError where there is no ledger, FormatError where `ledger.json` is damaged */
+/** @throws CommandError where there is no ledger, FormatError or LedgerError where `ledger.json` is damaged */
 export async function readDescriptor(
   directory: string,
 ): Promise<{ descriptor: Descriptor; origin: string }> {

@@ -9,6 +9,7 @@ import { isCode } from "../ledger/files.ts";
 import { FormatError } from "../ledger/format-error.ts";
 import type { KeyRing } from "../ledger/keys.ts";
 import { publicVkeys } from "../ledger/keys.ts";
+import { LedgerError } from "../ledger/ledger-error.ts";
 import { parseVkey } from "../ledger/note.ts";
 import type { Failure, VerifyReport } from "../ledger/verify/report.ts";
 import { verifyLedger } from "../ledger/verify/verify.ts";
@@ -113,7 +114,7 @@ async function originOf(directory: string): Promise<string | undefined> {
   try {
     return (await readDescriptor(directory)).origin;
   } catch (error) {
-    if (error instanceof FormatError) return undefined;
+    if (error instanceof FormatError || error instanceof LedgerError) return undefined;
     throw error;
   }
 }

@@ -2,13 +2,12 @@
  * A ledger directory, and a directory bucket, as the verifier reads them. Anybody may have put
  * anything there: what is no plain file is refused, and no more is read than the format allows.
  */
-import { constants } from "node:fs";
-import { open, readdir, type FileHandle } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
 import { descriptorBytesMax, noteBytesMax, tileFileBytesMax, verifyChunkBytes } from "../limits.ts";
+import { nodeFileSystem, notPlain, type OpenFile } from "./file-system.ts";
 import { isCode, nodeFiles } from "./files.ts";
-import { FormatError } from "./format-error.ts";
 import { parseSegmentName } from "./segment-name.ts";
 import { TileFiles } from "./tile-files.ts";
 import { parseTilePath } from "./tile.ts";
@@ -60,12 +59,13 @@ async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
     Buffer.allocUnsafe(verifyChunkBytes),
     Buffer.allocUnsafe(verifyChunkBytes),
   ];
-  let reading = file.read(present, 0, verifyChunkBytes);
+  let reading = file.read(present, 0, verifyChunkBytes, 0);
   try {
-    for (;;) {
+    for (let position = 0; ;) {
       const { bytesRead } = await reading;
       if (bytesRead === 0) return;
-      reading = file.read(other, 0, verifyChunkBytes);
+      position += bytesRead;
+      reading = file.read(other, 0, verifyChunkBytes, position);
       yield present.subarray(0, bytesRead);
       [present, other] = [other, present];
     }
@@ -93,11 +93,7 @@ async function readPlainRange(path: string, start: number, byteCount: number): P
   return file === undefined ? new Uint8Array() : readAndClose(file, start, byteCount);
 }
 
-async function readAndClose(
-  file: FileHandle,
-  start: number,
-  bytesMax: number,
-): Promise<Uint8Array> {
+async function readAndClose(file: OpenFile, start: number, bytesMax: number): Promise<Uint8Array> {
   try {
     const bytes = Buffer.alloc(bytesMax);
     let end = 0;
@@ -112,20 +108,15 @@ async function readAndClose(
   }
 }
 
-/** @throws FormatError for a folder, a pipe, a device, a link in a circle. */
-async function openPlain(path: string): Promise<FileHandle | undefined> {
-  // Without waiting: a pipe that nobody writes to would hold the verifier for ever.
-  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
-  const file = await open(path, flags).catch((error: unknown) => {
+/** @throws LedgerError for a folder, a pipe, a device, a link in a circle. */
+async function openPlain(path: string): Promise<OpenFile | undefined> {
+  try {
+    const file = await nodeFileSystem.open(path, "r");
+    if (!(await nodeFileSystem.stat(path)).isDirectory()) return file;
+    await file.close();
+  } catch (error) {
     if (isCode(error, "ENOENT") || isCode(error, "ENOTDIR")) return undefined;
-    if (isCode(error, "ELOOP") || isCode(error, "ENXIO")) throw notPlain(error);
     throw error;
-  });
-  if (file === undefined || (await file.stat()).isFile()) return file;
-  await file.close();
-  throw notPlain();
-}
-
-function notPlain(cause?: unknown): FormatError {
-  return new FormatError("bad_file", "it is no plain file", { cause });
+  }
+  throw notPlain(path);
 }

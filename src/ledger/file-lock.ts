@@ -2,11 +2,11 @@
  * A lock on a file, which is SQLite's, held by an open transaction: the kernel releases it with the
  * process, however that ends, and it is seen across containers that share the directory.
  */
-import { closeSync, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
-import type { FileLock } from "./file-system.ts";
+import { notPlain, type FileLock } from "./file-system.ts";
 
 const sqliteBusy = 5;
 
@@ -23,7 +23,7 @@ export function lockFile(path: string, mode: number): FileLock {
   if (held.has(key)) throw failure("EALREADY", `${path} is locked by this process already`);
   held.add(key);
   try {
-    closeSync(openSync(path, "a", mode));
+    createFile(path, mode);
     const database = openTransaction(path);
     return {
       release() {
@@ -35,6 +35,14 @@ export function lockFile(path: string, mode: number): FileLock {
     held.delete(key);
     throw isBusy(error) ? failure("EBUSY", `${path} is locked by another process`) : error;
   }
+}
+
+function createFile(path: string, mode: number): void {
+  const { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } = constants;
+  const file = openSync(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, mode);
+  const isFile = fstatSync(file).isFile();
+  closeSync(file);
+  if (!isFile) throw notPlain(path);
 }
 
 function openTransaction(path: string): DatabaseSync {

@@ -3,20 +3,11 @@
  * them fail, and know what a power cut after any of them leaves.
  */
 import * as callbacks from "node:fs";
-import {
-  chmod,
-  link,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  stat,
-  unlink,
-} from "node:fs/promises";
+import { chmod, link, mkdir, readdir, rename, stat, unlink } from "node:fs/promises";
 import { promisify } from "node:util";
 
 import { withDirectWrites } from "./direct-write.ts";
+import { LedgerError } from "./ledger-error.ts";
 
 /**
  * As in node:fs: `a+` creates and appends, `wx` creates and must not find a file, `r+` reads and
@@ -75,27 +66,60 @@ export interface FileSystem {
   lock(path: string, mode: number): Promise<FileLock>;
 }
 
-export const nodeFileSystem: FileSystem = {
-  open(path, flags, mode) {
-    if (flags === "r+") return openForWriting(path);
-    if (flags === "wxs") return openByNumber(path, O_RDWR | O_DSYNC | O_CREAT | O_EXCL, mode);
-    if (flags === "r+s") return openByNumber(path, O_RDWR | O_DSYNC);
-    return open(path, flags, mode);
-  },
-  link,
-  mkdir,
-  readdir,
-  readFile,
-  rename,
-  stat,
-  unlink,
-  chmod,
-  // Loaded here: readers take no lock.
-  lock: async (path, mode) => (await import("./file-lock.ts")).lockFile(path, mode),
+const { O_APPEND, O_CREAT, O_DIRECT, O_DSYNC, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } =
+  callbacks.constants;
+const numbers: Readonly<Record<OpenFlags, number>> = {
+  "a+": O_RDWR | O_CREAT | O_APPEND,
+  r: O_RDONLY,
+  "r+": O_RDWR,
+  "r+s": O_RDWR | O_DSYNC,
+  wx: O_WRONLY | O_CREAT | O_EXCL,
+  wxs: O_RDWR | O_CREAT | O_EXCL | O_DSYNC,
 };
 
-const { O_CREAT, O_DIRECT, O_DSYNC, O_EXCL, O_RDWR } = callbacks.constants;
+/** Where a pipe, a socket or a device lies in the place of a file, opening it is refused. */
+export const nodeFileSystem: FileSystem = fileSystemThat(openPlain);
+
+/** Of a bucket, which may lie on a disk that does not answer: whoever opens something waits. */
+export const waitingFileSystem: FileSystem = fileSystemThat((path, flags, mode) =>
+  openNumber(path, flags, mode),
+);
+
+/** Answers the number of the open file. */
+type Open = (path: string, flags: number, mode?: number) => Promise<number>;
+
+function fileSystemThat(openIt: Open): FileSystem {
+  return {
+    async open(path, flags, mode) {
+      const file = openFileOf(await openIt(path, numbers[flags], mode));
+      // Not on every system.
+      if (flags !== "r+" || O_DIRECT === undefined) return file;
+      return withDirectWrites(file, async () =>
+        openFileOf(await openIt(path, numbers[flags] | O_DIRECT)),
+      );
+    },
+    async readFile(path) {
+      const file = await openIt(path, O_RDONLY);
+      try {
+        return await readWhole(file);
+      } finally {
+        await closeNumber(file);
+      }
+    },
+    link,
+    mkdir,
+    readdir,
+    rename,
+    stat,
+    unlink,
+    chmod,
+    // Loaded here: readers take no lock.
+    lock: async (path, mode) => (await import("./file-lock.ts")).lockFile(path, mode),
+  };
+}
+
 const openNumber = promisify(callbacks.open);
+const readWhole = promisify(callbacks.readFile);
 const writeTo = promisify(callbacks.write);
 const readFrom = promisify(callbacks.read);
 const datasync = promisify(callbacks.fdatasync);
@@ -104,16 +128,34 @@ const truncate = promisify(callbacks.ftruncate);
 const statOf = promisify(callbacks.fstat);
 const closeNumber = promisify(callbacks.close);
 
-async function openForWriting(path: string): Promise<OpenFile> {
-  const file = await openByNumber(path, O_RDWR);
-  // Not on every system.
-  if (O_DIRECT === undefined) return file;
-  return withDirectWrites(file, () => openByNumber(path, O_RDWR | O_DIRECT));
+/** A file, or a folder to be synced; without waiting for whoever is at the other end of a pipe. */
+async function openPlain(path: string, flags: number, mode?: number): Promise<number> {
+  const file = await openNumber(path, flags | O_NONBLOCK, mode).catch((error: unknown) => {
+    throw isNotPlain(error) ? notPlain(path) : error;
+  });
+  const status = await statOf(file);
+  if (status.isFile() || status.isDirectory()) return file;
+  await closeNumber(file);
+  throw notPlain(path);
+}
+
+/** What the kernel says to opening a socket, a pipe without reader, a link in a circle. */
+function isNotPlain(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "ENXIO" || code === "ELOOP";
+}
+
+/** What stands in the place of a file proves nothing and must not hold up who reads it. */
+export function notPlain(path: string): LedgerError {
+  return new LedgerError(
+    "damaged",
+    `${path} is no plain file but a folder, a pipe, a socket, a device or the like: ` +
+      "move it away and restore the file from a backup",
+  );
 }
 
 /** A FileHandle costs more than the calls themselves where these come by the thousand. */
-async function openByNumber(path: string, flags: number, mode?: number): Promise<OpenFile> {
-  const file = await openNumber(path, flags, mode);
+function openFileOf(file: number): OpenFile {
   return {
     write: (bytes, offset, length, position) => writeTo(file, bytes, offset, length, position),
     read: (bytes, offset, length, position) => readFrom(file, bytes, offset, length, position),

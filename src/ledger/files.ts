@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
 
-import { nodeFileSystem } from "./file-system.ts";
+import { nodeFileSystem, waitingFileSystem } from "./file-system.ts";
 import type { FileLock, FileStatus, FileSystem, OpenFile } from "./file-system.ts";
 
 export interface AppendFile {
@@ -102,6 +102,9 @@ export function filesOn(system: FileSystem): Files {
 
 /** The real file system. */
 export const nodeFiles: Files = filesOn(nodeFileSystem);
+
+/** The same, of a bucket: see `waitingFileSystem`. */
+export const waitingFiles: Files = filesOn(waitingFileSystem);
 
 async function openAppend(system: FileSystem, path: string, mode: number): Promise<AppendFile> {
   await touch(system, path, mode);

@@ -11,7 +11,7 @@ import type { Forwarder } from "../forward/forwarder.ts";
 import type { ForwarderOptions } from "../forward/options.ts";
 import { systemClock } from "../ledger/clock.ts";
 import type { ControlMembers } from "../ledger/control.ts";
-import { nodeFiles } from "../ledger/files.ts";
+import { nodeFiles, waitingFiles } from "../ledger/files.ts";
 import type { Files } from "../ledger/files.ts";
 import type { CommitFollower } from "../ledger/follower.ts";
 import { checkpointVerifiers } from "../ledger/keys.ts";
@@ -74,7 +74,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const { config, log, keys, files = nodeFiles, bounds } = options;
   // Absolute: what was published is remembered by the bucket's location, however it is spelled.
   const location = resolve(config.publish.bucket);
-  const bucket = boundedBucket(directoryBucket(location, files), {
+  const bucket = boundedBucket(directoryBucket(location, options.files ?? waitingFiles), {
     answerMsMax: bucketAnswerMsMax,
     writeMsMax: bucketWriteMsMax,
   });

@@ -1,5 +1,6 @@
 /** What the verifier says: failures by class and place, what was checked, and what could not be. */
 import { FormatError } from "../format-error.ts";
+import { LedgerError } from "../ledger-error.ts";
 
 export type FailureClass =
   | "altered"
@@ -123,8 +124,9 @@ export class Findings {
   }
 }
 
-/** The message of a format error; anything else is none of the verifier's and goes on. */
+/** The message of an error that tells of damage; any other is none of the verifier's and goes on. */
 export function messageOf(error: unknown): string {
-  if (error instanceof FormatError) return error.message;
+  const isDamage = error instanceof LedgerError && error.code === "damaged";
+  if (isDamage || error instanceof FormatError) return error.message;
   throw error;
 }
