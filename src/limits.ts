@@ -230,6 +230,10 @@ export const verifyChunkBytes: number = MIB;
 
 /** Redaction: bytes of one value that detectors look into; a longer one with candidates is masked. */
 export const redactionValueBytesMax: number = 16 * MIB;
+/** Redaction: values of one JSON text; one with more that has candidates is masked. */
+export const redactionJsonValuesMax = 1_000_000;
+/** Redaction: hits in one text; one with more is masked. */
+export const redactionHitsMax = 250_000;
 /** Redaction: levels of JSON inside JSON strings; a deeper value with candidates is masked. */
 export const redactionNestingMax = 8;
 /** Redaction: levels of messages that are told apart in a field that the schema does not know. */

@@ -12,6 +12,7 @@ import {
 } from "fast-check";
 import { expect, test } from "vitest";
 import { redactRequest } from "../../src/audit/redact/request.ts";
+import { redactionHitsMax, redactionJsonValuesMax } from "../../src/limits.ts";
 import { redactText } from "../../src/audit/redact/text.ts";
 import type { RedactionPolicy } from "../../src/audit/redact/policy.ts";
 import { anyValue, encodeOtlp, type Plain } from "../support/otlp-writer.ts";
@@ -344,6 +345,14 @@ test("a value beyond its budget is masked whole, never passed", () => {
   expect(Buffer.from(result.bytes).includes("jane")).toBe(false);
   expect(result.bytes.length).toBeLessThan(100);
   expect(result.countsByClass).toEqual({ unexamined: 1 });
+});
+
+test.each([
+  ["values of JSON", `["${mail}"${",1".repeat(redactionJsonValuesMax)}]`],
+  ["hits", `${mail} `.repeat(redactionHitsMax + 1)],
+  ["hits, escaped", String.raw`jane\u0040example.com `.repeat(redactionHitsMax + 1)],
+])("more %s than are looked at one by one are masked together", (_, text) => {
+  expect(redactText(text, policy).text).toBe("[REDACTED:unexamined]");
 });
 
 test("drop removes attributes, list elements and members, and masks where nothing can go", () => {

@@ -2,10 +2,10 @@
 import { encodeUtf8 } from "../../bytes/utf8.ts";
 
 export interface Unescaped {
-  readonly bytes: Uint8Array;
-  /** Where byte i comes from: `[starts[i], ends[i])` of the literal's bytes. */
-  readonly starts: readonly number[];
-  readonly ends: readonly number[];
+  readonly bytes: Buffer;
+  /** Where byte i comes from: `[starts[i], ends[i])` of the literal's bytes. May be longer than it. */
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
 }
 
 const SIMPLE: Readonly<Record<number, number>> = {
@@ -18,13 +18,15 @@ const SIMPLE: Readonly<Record<number, number>> = {
 
 /** Undoes the escapes of `bytes[start, stop)`, the inside of a string literal. */
 export function unescapeJson(bytes: Uint8Array, start: number, stop: number): Unescaped {
-  const result: number[] = [];
-  const starts: number[] = [];
-  const ends: number[] = [];
+  // No escape is shorter than what it stands for.
+  const result = Buffer.allocUnsafe(stop - start);
+  const starts = new Int32Array(stop - start);
+  const ends = new Int32Array(stop - start);
+  let length = 0;
   const put = (byte: number, from: number, to: number): void => {
-    result.push(byte);
-    starts.push(from);
-    ends.push(to);
+    result[length] = byte;
+    starts[length] = from;
+    ends[length++] = to;
   };
   for (let at = start; at < stop;) {
     const byte = bytes[at]!;
@@ -37,7 +39,7 @@ export function unescapeJson(bytes: Uint8Array, start: number, stop: number): Un
     for (const one of escape.bytes) put(one, at, escape.end);
     at = escape.end;
   }
-  return { bytes: Uint8Array.from(result), starts, ends };
+  return { bytes: result.subarray(0, length), starts, ends };
 }
 
 function readEscape(

@@ -2,7 +2,7 @@
  * JSON as bounds into its bytes, so that values can be changed and all else stays as it was written.
  * Python's `repr` of the same structures is read too: agents log it wherever they mean JSON.
  */
-import { nestingDepthMax } from "../../limits.ts";
+import { nestingDepthMax, redactionJsonValuesMax } from "../../limits.ts";
 
 export interface JsonNode {
   readonly kind: "object" | "array" | "string" | "number" | "literal";
@@ -13,12 +13,20 @@ export interface JsonNode {
   readonly key: JsonNode | undefined;
   /** Whether a string holds a backslash. */
   readonly escaped: boolean;
+  readonly children: readonly JsonNode[];
+}
+
+interface Container extends JsonNode {
   readonly children: JsonNode[];
 }
+
+const noChildren: readonly JsonNode[] = [];
 
 interface Reader {
   readonly bytes: Uint8Array;
   at: number;
+  /** How many were read. */
+  values: number;
 }
 
 const isSpace = (byte: number | undefined): boolean =>
@@ -34,13 +42,15 @@ export function looksLikeJson(bytes: Uint8Array): boolean {
 /**
  * The values in `bytes`: one, or several with white space between them.
  *
- * @returns undefined where the bytes are no JSON, or nested deeper than the limit.
+ * @returns undefined where the bytes are no JSON, or nested deeper than the limit; `too_many` where
+ *   there are more values than are looked at one by one
  */
-export function parseJsonTree(bytes: Uint8Array): readonly JsonNode[] | undefined {
-  const reader: Reader = { bytes, at: 0 };
+export function parseJsonTree(bytes: Uint8Array): readonly JsonNode[] | "too_many" | undefined {
+  const reader: Reader = { bytes, at: 0, values: 0 };
   const roots: JsonNode[] = [];
   for (skipSpace(reader); reader.at < bytes.length; skipSpace(reader)) {
     const root = parseValue(reader);
+    if (reader.values > redactionJsonValuesMax) return "too_many";
     if (root === undefined) return undefined;
     roots.push(root);
   }
@@ -53,7 +63,7 @@ function skipSpace(reader: Reader): void {
 
 /** Iterative: the depth is the sender's. */
 function parseValue(reader: Reader): JsonNode | undefined {
-  const open: JsonNode[] = [];
+  const open: Container[] = [];
   let key: JsonNode | undefined;
   for (;;) {
     skipSpace(reader);
@@ -68,12 +78,13 @@ function parseValue(reader: Reader): JsonNode | undefined {
     if (parent !== undefined && parent.children.length === 0 && isClosing(reader, parent)) {
       node = close(reader, open);
     } else {
-      node = parseOne(reader, key);
+      const container = parseOpening(reader, key);
+      node = container ?? parseScalar(reader, key);
       key = undefined;
-      if (node === undefined) return undefined;
+      if (node === undefined || ++reader.values > redactionJsonValuesMax) return undefined;
       parent?.children.push(node);
-      if (node.end === -1) {
-        if (open.push(node) > nestingDepthMax) return undefined;
+      if (container !== undefined) {
+        if (open.push(container) > nestingDepthMax) return undefined;
         continue;
       }
     }
@@ -110,15 +121,18 @@ function parseKey(reader: Reader): JsonNode | undefined {
   return key;
 }
 
-/** A scalar, or a container whose `end` is still -1. */
-function parseOne(reader: Reader, key: JsonNode | undefined): JsonNode | undefined {
+/** A container whose `end` is still -1. */
+function parseOpening(reader: Reader, key: JsonNode | undefined): Container | undefined {
   const start = reader.at;
   const byte = reader.bytes[start];
-  if (byte === 0x7b || byte === 0x5b) {
-    reader.at++;
-    const kind = byte === 0x7b ? "object" : "array";
-    return { kind, start, end: -1, key, escaped: false, children: [] };
-  }
+  if (byte !== 0x7b && byte !== 0x5b) return undefined;
+  reader.at++;
+  const kind = byte === 0x7b ? "object" : "array";
+  return { kind, start, end: -1, key, escaped: false, children: [] };
+}
+
+function parseScalar(reader: Reader, key: JsonNode | undefined): JsonNode | undefined {
+  const byte = reader.bytes[reader.at];
   if (byte === 0x22 || byte === 0x27) return parseString(reader, key);
   return parseWord(reader, key);
 }
@@ -134,7 +148,7 @@ function parseString(reader: Reader, key: JsonNode | undefined): JsonNode | unde
       at++;
     } else if (bytes[at] === quote) {
       reader.at = at + 1;
-      return { kind: "string", start, end: at + 1, key, escaped, children: [] };
+      return { kind: "string", start, end: at + 1, key, escaped, children: noChildren };
     }
   }
   return undefined;
@@ -152,7 +166,7 @@ function parseWord(reader: Reader, key: JsonNode | undefined): JsonNode | undefi
   const kind = NUMBER.test(text) ? "number" : WORD.test(text) ? "literal" : undefined;
   if (kind === undefined) return undefined;
   reader.at = end;
-  return { kind, start, end, key, escaped: false, children: [] };
+  return { kind, start, end, key, escaped: false, children: noChildren };
 }
 
 function isWordByte(byte: number): boolean {

@@ -50,7 +50,7 @@ function cellsOf(json: JsonText): ReadonlyMap<JsonNode, Cell> {
 /** The content of a string, without quotes and escapes. */
 function contentOf({ bytes }: JsonText, { start, end, escaped }: JsonNode): Buffer {
   return escaped
-    ? Buffer.from(unescapeJson(bytes, start + 1, end - 1).bytes)
+    ? unescapeJson(bytes, start + 1, end - 1).bytes
     : bytes.subarray(start + 1, end - 1);
 }
 
@@ -74,18 +74,21 @@ export function redactJson(json: JsonText): Change[] {
       visitCell(visit, cell, node);
       continue;
     }
-    if (scene.phi === undefined && step.keyBits === 0 && !json.found.any(node.start, node.end)) {
-      continue;
-    }
     if (node.kind === "string") visitString(visit, step);
     if (node.kind === "number") visitNumber(visit, step);
     for (let at = node.children.length - 1; at >= 0; at--) {
-      open.push(visitChild(visit, step, node.children[at]!));
+      const next = visitChild(visit, step, node.children[at]!);
+      if (isWorthALook(visit, next)) open.push(next);
     }
   }
   const changes = withRemovals(visit);
   if (scene.policy.ruleDetectors.length === 0) return changes;
   return withRules(json.bytes, json.roots, changes, scene);
+}
+
+function isWorthALook({ json, cells }: Visit, { node, keyBits }: Step): boolean {
+  if (json.scene.phi !== undefined || keyBits !== 0) return true;
+  return json.found.any(node.start, node.end) || cells.has(node);
 }
 
 function visitChild(visit: Visit, { node: parent, place, keyBits }: Step, node: JsonNode): Step {
@@ -134,7 +137,7 @@ function visitString(visit: Visit, { node, parent, place, keyBits }: Step): void
     return;
   }
   const content = unescapeJson(bytes, start, stop);
-  for (const change of inner(Buffer.from(content.bytes), here)) {
+  for (const change of inner(content.bytes, here)) {
     settle(visit, node, parent, {
       ...change,
       start: content.starts[change.start]!,

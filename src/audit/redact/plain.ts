@@ -1,5 +1,6 @@
 /** Detection in one text: hits of all detectors, and what stands in their place. */
 import { firstWhere } from "../../bytes/search.ts";
+import { redactionHitsMax } from "../../limits.ts";
 import type { PhiScene } from "../phi/account.ts";
 import {
   applyActions,
@@ -118,6 +119,7 @@ function changesOnce(text: string, scene: Scene, bits: number | undefined): Chan
     }
   }
   if (hits.length === 0) return [];
+  if (hits.length > redactionHitsMax) return [maskWhole(text, scene)];
   const whole = NON_ASCII.test(text) ? hits.map((hit) => onWholeCharacters(hit, text)) : hits;
   const shielded = shield(whole, text, scene.policy);
   return clusters(shielded).map((cluster) => changeFor(cluster, text, scene));
@@ -196,6 +198,7 @@ function combined(changes: readonly Change[], more: readonly Change[]): Change[]
   return [...result, ...changes.slice(at)];
 }
 
+/** One more than are looked at, where there are so many. */
 function hitsIn(text: string, scene: Scene, known: number | undefined): RawHit[] {
   const hits: RawHit[] = [];
   const shown = blanked(text, scene.policy);
@@ -207,6 +210,7 @@ function hitsIn(text: string, scene: Scene, known: number | undefined): RawHit[]
     if (scene.address && detector.isAddress === true) continue;
     for (const { start, end } of findHits(detector, shown, scene.place)) {
       hits.push({ start, end, value: text.slice(start, end), detector, rank });
+      if (hits.length > redactionHitsMax) return hits;
     }
   }
   return hits;

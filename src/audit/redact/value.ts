@@ -24,18 +24,18 @@ export function findCandidates(
 
 /** Changes of a value that has candidates, in order and apart from each other. */
 export function redactValue(bytes: Buffer, scene: Scene): Change[] {
-  if (bytes.length > redactionValueBytesMax)
-    return [maskWhole(bytes.toString("latin1", 0, bytes.length), scene)];
+  const textOf = (): string => bytes.toString("latin1", 0, bytes.length);
+  if (bytes.length > redactionValueBytesMax) return [maskWhole(textOf(), scene)];
   if (looksLikeJson(bytes)) {
-    if (scene.depth >= redactionNestingMax)
-      return [maskWhole(bytes.toString("latin1", 0, bytes.length), scene)];
+    if (scene.depth >= redactionNestingMax) return [maskWhole(textOf(), scene)];
     const roots = parseJsonTree(bytes);
+    if (roots === "too_many") return [maskWhole(textOf(), scene)];
     if (roots !== undefined) {
       const found = findCandidates(bytes, scene.policy);
       return redactJson({ bytes, roots, found, scene, inner: redactValue });
     }
   }
-  return redactPlain(bytes.toString("latin1", 0, bytes.length), scene);
+  return redactPlain(textOf(), scene);
 }
 
 /** `bytes` with the changes made. */

@@ -5,14 +5,9 @@
 
 export interface View {
   readonly text: string;
-  readonly starts: readonly number[];
-  readonly ends: readonly number[];
-}
-
-interface Draft {
-  readonly parts: string[];
-  readonly starts: number[];
-  readonly ends: number[];
+  /** May be longer than the text, like `ends`. */
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
 }
 
 const MAYBE_HIDDEN = /[\\%\x80-\xff]/;
@@ -38,29 +33,64 @@ function compose(outer: View, inner: View): View {
   };
 }
 
-/** One pass. A run of backslashes counts as one, `%25` before two digits as `%`. */
-function decode(text: string): View | undefined {
-  const draft: Draft = { parts: [], starts: [], ends: [] };
-  let changed = false;
-  for (let at = 0; at < text.length;) {
-    const code = text.charCodeAt(at);
-    let end = at + 1;
-    if (code === 0x5c) end = decodeEscape(text, at, draft);
-    else if (code === 0x25) end = decodePercent(text, at, draft);
-    else if (code >= 0x80) end = decodeUnicode(text, at, draft);
-    else put(draft, text[at]!, at, end);
-    if (end !== at + 1) changed = true;
-    at = end;
+const nothing = new Int32Array(0);
+
+/** What a pass over a text has read so far; takes no memory until something differs from the text. */
+class Draft {
+  readonly #text: string;
+  #length = 0;
+  #bytes: Buffer | undefined;
+  #starts = nothing;
+  #ends = nothing;
+
+  constructor(text: string) {
+    this.#text = text;
   }
-  if (!changed) return undefined;
-  return { text: draft.parts.join(""), starts: draft.starts, ends: draft.ends };
+
+  /** The characters `[start, end)` of the text are read as `character`, which may be nothing. */
+  put(character: string, start: number, end: number): void {
+    if (this.#bytes === undefined) {
+      if (end === start + 1) return;
+      this.#bytes = this.#begin(start);
+    }
+    if (character === "") return;
+    this.#bytes[this.#length] = character.charCodeAt(0);
+    this.#starts[this.#length] = start;
+    this.#ends[this.#length++] = end;
+  }
+
+  /** All before `start` is read as it stands. */
+  #begin(start: number): Buffer {
+    const size = this.#text.length;
+    this.#starts = new Int32Array(size);
+    this.#ends = new Int32Array(size);
+    for (let at = 0; at < start; at++) {
+      this.#starts[at] = at;
+      this.#ends[at] = at + 1;
+    }
+    this.#length = start;
+    return Buffer.from(this.#text, "latin1");
+  }
+
+  /** @returns undefined where everything was read as it stands. */
+  finish(): View | undefined {
+    if (this.#bytes === undefined) return undefined;
+    const text = this.#bytes.toString("latin1", 0, this.#length);
+    return { text, starts: this.#starts, ends: this.#ends };
+  }
 }
 
-function put(draft: Draft, character: string, start: number, end: number): void {
-  if (character === "") return;
-  draft.parts.push(character);
-  draft.starts.push(start);
-  draft.ends.push(end);
+/** One pass. A run of backslashes counts as one, `%25` before two digits as `%`. */
+function decode(text: string): View | undefined {
+  const draft = new Draft(text);
+  for (let at = 0; at < text.length;) {
+    const code = text.charCodeAt(at);
+    if (code === 0x5c) at = decodeEscape(text, at, draft);
+    else if (code === 0x25) at = decodePercent(text, at, draft);
+    else if (code >= 0x80) at = decodeUnicode(text, at, draft);
+    else draft.put(text[at]!, at, ++at);
+  }
+  return draft.finish();
 }
 
 const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
@@ -82,16 +112,16 @@ function decodeEscape(text: string, at: number, draft: Draft): number {
   if (digits > 0) {
     const code = hexAt(text, after + 1, digits);
     if (code !== undefined) {
-      put(draft, fold(code), at, after + 1 + digits);
+      draft.put(fold(code), at, after + 1 + digits);
       return after + 1 + digits;
     }
   }
   const simple = SIMPLE_ESCAPES[letter];
   if (simple === undefined) {
-    put(draft, "\\", at, after);
+    draft.put("\\", at, after);
     return after;
   }
-  put(draft, simple, at, after + 1);
+  draft.put(simple, at, after + 1);
   return after + 1;
 }
 
@@ -100,10 +130,10 @@ function decodePercent(text: string, at: number, draft: Draft): number {
   while (text.startsWith("25", digits) && hexAt(text, digits + 2, 2) !== undefined) digits += 2;
   const code = hexAt(text, digits, 2);
   if (code === undefined) {
-    put(draft, "%", at, at + 1);
+    draft.put("%", at, at + 1);
     return at + 1;
   }
-  put(draft, String.fromCharCode(code), at, digits + 2);
+  draft.put(String.fromCharCode(code), at, digits + 2);
   return digits + 2;
 }
 
@@ -129,11 +159,11 @@ function decodeUnicode(text: string, at: number, draft: Draft): number {
         : ((first & 0x0f) << 12) | (second << 6) | (text.charCodeAt(at + 2) & 0x3f);
     const folded = fold(code);
     if (folded !== other) {
-      put(draft, folded, at, at + size);
+      draft.put(folded, at, at + size);
       return at + size;
     }
   }
-  put(draft, text[at]!, at, at + 1);
+  draft.put(text[at]!, at, at + 1);
   return at + 1;
 }
 

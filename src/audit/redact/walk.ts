@@ -271,12 +271,19 @@ function redactText(walk: Walk, here: Here, scene: KeyScene): readonly Change[] 
     bits = (bits & ~FROM_DIGITS) | numberBits(walk.bytes, start, stop);
   if (bits === 0 && scene.phi === undefined) return [];
   const changes = redactValue(walk.bytes.subarray(start, stop), sceneOf(walk, scene, bits));
+  let text = "";
+  let replacement = Buffer.alloc(0);
   for (const change of changes) {
     note(walk.tally, change, here.path);
+    // Most hits of one text are masked alike.
+    if (change.text !== text) {
+      ({ text } = change);
+      replacement = Buffer.from(text, "latin1");
+    }
     walk.edits.push({
       start: start + change.start,
       stop: start + change.end,
-      replacement: Buffer.from(change.text, "latin1"),
+      replacement,
       within: here.enclosure,
     });
   }
