@@ -59,7 +59,9 @@ function writeTo(descriptor: number, text: string): void {
   try {
     writeAll(descriptor, Buffer.from(text));
   } catch (error) {
+    // Of what cannot be said nobody can be told.
+    if (descriptor === stderr) return;
     if (!isCode(error, "EPIPE")) throw error;
-    if (descriptor === stdout) process.exit();
+    process.exit();
   }
 }

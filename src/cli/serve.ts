@@ -1,6 +1,8 @@
 /** `spanseal serve` */
 import type { Command } from "commander";
 import { agentEnvironment, formatBanner } from "../service/banner.ts";
+import type { Sidecar } from "../service/compose.ts";
+import type { Config } from "../service/config/model.ts";
 import { serveUntilSignal } from "../service/lifecycle.ts";
 import { openLog } from "../service/log.ts";
 import { boundYoungGeneration } from "../service/young-generation.ts";
@@ -38,21 +40,30 @@ async function serve(options: LocationOptions): Promise<void> {
   const processLog = openLog(config.service.telemetry.logs.level);
   await serveUntilSignal(processLog, async () => {
     const sidecar = await openSidecar(loaded, processLog.log);
-    const state = sidecar.state();
-    if (options.json === true) {
-      printJson({
-        ready: true,
-        pid: process.pid,
-        endpoints: state.endpoints,
-        ledger: state.ledger.directory,
-        bucket: state.publish.bucket,
-        keys: config.keys.directory,
-        public_key: state.publicKey,
-        environment: agentEnvironment(config, state),
-      });
-    } else {
-      say(formatBanner({ config, state, keysCreated: sidecar.keysCreated }));
+    try {
+      announce(sidecar, config, options);
+      return sidecar;
+    } catch (error) {
+      await sidecar.close();
+      throw error;
     }
-    return sidecar;
+  });
+}
+
+function announce(sidecar: Sidecar, config: Config, { json }: LocationOptions): void {
+  const state = sidecar.state();
+  if (json !== true) {
+    say(formatBanner({ config, state, keysCreated: sidecar.keysCreated }));
+    return;
+  }
+  printJson({
+    ready: true,
+    pid: process.pid,
+    endpoints: state.endpoints,
+    ledger: state.ledger.directory,
+    bucket: state.publish.bucket,
+    keys: config.keys.directory,
+    public_key: state.publicKey,
+    environment: agentEnvironment(config, state),
   });
 }

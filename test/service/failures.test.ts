@@ -1,4 +1,6 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import type { StdioOptions } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { connect } from "node:net";
@@ -6,9 +8,11 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { stringify } from "yaml";
 import { signalEchoMs } from "../../src/limits.ts";
 import { agentRequest } from "../support/agent-load.ts";
-import { startSidecar, temporaryFolder } from "./sidecar-process.ts";
+import { beyondTheTestMs } from "../support/patience.ts";
+import { freePorts, startSidecar, temporaryFolder } from "./sidecar-process.ts";
 import type { SidecarProcess } from "./sidecar-process.ts";
 
 const request = agentRequest({ seed: 1, spans: 8, personalDataShare: 1 });
@@ -136,3 +140,35 @@ test("what cannot be removed at the end does not keep the log from an orderly on
   expect(sidecar.stderr()).toContain('"state":"closed"');
   expect(sidecar.stderr()).toContain("control.sock");
 });
+
+test.runIf(process.platform === "linux")(
+  "a full disk under stdout ends a start in order, one under stderr does not end it",
+  async () => {
+    const full = openSync("/dev/full", "w");
+    onTestFinished(() => closeSync(full));
+    const deaf = startInto(["ignore", full, "pipe"], "--json");
+    expect(await deaf.ended).toBe(2);
+    expect(deaf.stderr()).toContain('"state":"closed"');
+    expect(deaf.stderr()).toContain("ENOSPC");
+    const mute = startInto(["ignore", "pipe", full]);
+    const socket = join(mute.cwd, "spanseal-data/ledger/control.sock");
+    await expect.poll(() => existsSync(socket), { timeout: beyondTheTestMs }).toBe(true);
+    mute.child.kill("SIGTERM");
+    expect(await mute.ended).toBe(0);
+  },
+);
+
+function startInto(stdio: StdioOptions, ...options: string[]) {
+  const cwd = temporaryFolder();
+  writeFileSync(join(cwd, "spanseal.yaml"), stringify(freePorts));
+  const main = join(import.meta.dirname, "../../src/cli/main.ts");
+  const words = [main, "serve", "--config", "spanseal.yaml", ...options];
+  const child = spawn(process.execPath, words, { cwd, stdio });
+  onTestFinished(() => {
+    child.kill("SIGKILL");
+  });
+  let errors = "";
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => (errors += text));
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  return { cwd, child, ended, stderr: () => errors };
+}

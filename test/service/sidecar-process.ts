@@ -41,7 +41,7 @@ export interface StartOptions {
 const anyPort = "127.0.0.1:0";
 
 /** Receivers and operations on free ports. */
-const freePorts = {
+export const freePorts = {
   receivers: { otlp: { protocols: { grpc: { endpoint: anyPort }, http: { endpoint: anyPort } } } },
   operations: { endpoint: anyPort },
 };
