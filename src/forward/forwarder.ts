@@ -5,18 +5,13 @@
 import { SIGNALS } from "../audit/otlp/schema.ts";
 import type { Signal } from "../audit/otlp/schema.ts";
 import type { CommitFollower, StagedEntry } from "../ledger/follower.ts";
-import {
-  spoolCacheBytesMax,
-  spoolCursorIntervalMs,
-  spoolQueueBytes,
-  spoolSegmentBytesMax,
-} from "../limits.ts";
+import { spoolCacheBytesMax, spoolCursorIntervalMs, spoolSegmentBytesMax } from "../limits.ts";
 import { reasonOf } from "../ledger/ledger-error.ts";
 import { Delivery } from "./delivery.ts";
 import type { DeliveryStatus } from "./delivery.ts";
 import { ForwardError } from "./forward-error.ts";
 import { frameBytes, writeSize } from "./frame.ts";
-import { forwardClock, retryDefaults } from "./options.ts";
+import { forwardClock } from "./options.ts";
 import type { ForwardClock, ForwarderOptions } from "./options.ts";
 import { cleanMessage } from "./sink-answer.ts";
 import { openSink } from "./open-sink.ts";
@@ -103,7 +98,7 @@ interface Lane {
 type LaneOptions = Omit<ForwarderOptions, "clock"> & { readonly clock: ForwardClock };
 
 async function openLane(signal: Signal, sink: Sink, options: LaneOptions): Promise<Lane> {
-  const { clock, random, log, onControl, files, directory } = options;
+  const { clock, random, log, onControl, files, directory, retry, queueBytesMax } = options;
   const spool = await Spool.open({
     signal,
     directory,
@@ -111,17 +106,12 @@ async function openLane(signal: Signal, sink: Sink, options: LaneOptions): Promi
     segmentBytesMax: options.segmentBytesMax ?? spoolSegmentBytesMax,
     cacheBytesMax: options.cacheBytesMax ?? spoolCacheBytesMax,
   });
-  const retry = { ...retryDefaults, ...options.retry };
-  const redact = options.redactMessage ?? ((text) => text);
-  const clean = (message: string): string => cleanMessage(message, redact);
+  const clean = (message: string): string => cleanMessage(message, options.redactMessage);
   const shared = { spool, retry, clock, random, log, onControl };
   return {
     spool,
     delivery: new Delivery({ ...shared, sink, clean }),
-    suspender: new Suspender({
-      ...shared,
-      queueBytesMax: options.queueBytesMax ?? spoolQueueBytes,
-    }),
+    suspender: new Suspender({ ...shared, queueBytesMax }),
     reservedBytes: 0,
     refusedBytes: 0,
   };
@@ -155,7 +145,7 @@ class SpoolForwarder implements Forwarder {
     this.clock = forwardClock(options.clock);
     this.sink = sink;
     this.lanes = lanes;
-    this.queueBytesMax = options.queueBytesMax ?? spoolQueueBytes;
+    this.queueBytesMax = options.queueBytesMax;
   }
 
   get knownSize(): number {

@@ -1,11 +1,10 @@
 /** OTLP over gRPC: one connection for each signal. Nothing of the process's environment is obeyed. */
-import { promisify } from "node:util";
-import { constants, gzip } from "node:zlib";
 import type { OutgoingHttpHeaders } from "node:http2";
 import { SIGNALS } from "../audit/otlp/schema.ts";
 import type { Signal } from "../audit/otlp/schema.ts";
 import { toBase64 } from "../bytes/base64.ts";
 import { withTimeout } from "./attempt.ts";
+import { compress } from "./compress.ts";
 import { SinkOptionError } from "./forward-error.ts";
 import { callUnary, frameMessage } from "./grpc-call.ts";
 import type { GrpcAnswer } from "./grpc-call.ts";
@@ -21,10 +20,6 @@ import {
 } from "./sink-answer.ts";
 import { connectOptions } from "./sink-options.ts";
 import type { SinkPlan } from "./sink-options.ts";
-
-const compress = promisify(gzip);
-/** As for HTTP: the fastest level costs half the time of the default. */
-const compression = { level: constants.Z_BEST_SPEED };
 
 const servicePath: Readonly<Record<Signal, string>> = {
   traces: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -76,7 +71,7 @@ export function openGrpcSink(plan: SinkPlan): Sink {
   return {
     signals: SIGNALS.filter((signal) => lanes.has(signal)),
     prepare: async (request) =>
-      frameMessage(plan.gzip ? await compress(request, compression) : request, plan.gzip),
+      frameMessage(plan.gzip ? await compress(request) : request, plan.gzip),
     send: (signal, frame, abort) =>
       withTimeout(plan.timeoutMs, abort, async (signalAbort) => {
         const { connection, headers } = lanes.get(signal)!;

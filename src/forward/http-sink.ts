@@ -1,11 +1,10 @@
 /** OTLP over HTTP with protobuf: one connection for each endpoint, no redirects, no proxy. */
-import { promisify } from "node:util";
-import { constants, gzip } from "node:zlib";
 import { Agent } from "undici";
 import type { Dispatcher } from "undici";
 import type { Signal } from "../audit/otlp/schema.ts";
 import { sinkResponseBytesMax } from "../limits.ts";
 import { withTimeout } from "./attempt.ts";
+import { compress } from "./compress.ts";
 import type { ForwardClock } from "./options.ts";
 import type { SendOutcome, Sink } from "./sink.ts";
 import {
@@ -15,12 +14,8 @@ import {
   retryableHttpStatus,
   unreadableAnswer,
 } from "./sink-answer.ts";
-import { connectOptions, parseEndpoint } from "./sink-options.ts";
+import { connectOptions, parseSinkUrl } from "./sink-options.ts";
 import type { SinkPlan } from "./sink-options.ts";
-
-const compress = promisify(gzip);
-/** Spans shrink tenfold at every level; the fastest one costs half the time of the default. */
-const compression = { level: constants.Z_BEST_SPEED };
 
 const rejectingStatus = new Set([400, 413]);
 
@@ -43,7 +38,7 @@ export function openHttpSink(plan: SinkPlan, clock: ForwardClock): Sink {
   };
   return {
     signals: plan.signals,
-    prepare: async (request) => (plan.gzip ? compress(request, compression) : request),
+    prepare: async (request) => (plan.gzip ? compress(request) : request),
     send: (signal, body, abort) =>
       withTimeout(plan.timeoutMs, abort, async (signalAbort) => {
         const url = urls.get(signal)!;
@@ -63,8 +58,8 @@ export function openHttpSink(plan: SinkPlan, clock: ForwardClock): Sink {
 
 function endpointOf(signal: Signal, plan: SinkPlan): URL {
   const own = plan.endpoints[signal];
-  if (own !== undefined) return parseEndpoint(own, `${signal}_endpoint`);
-  const url = parseEndpoint(plan.base!, "endpoint");
+  if (own !== undefined) return parseSinkUrl(own, `${signal}_endpoint`);
+  const url = parseSinkUrl(plan.base!, "endpoint");
   url.pathname = `${url.pathname.replace(/\/+$/, "")}/v1/${signal}`;
   return url;
 }

@@ -21,9 +21,9 @@ export interface SinkOptions {
   /** Per signal, taken as they are. Without `endpoint` only these signals are forwarded. */
   readonly endpoints?: Readonly<Partial<Record<Signal, string>>> | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  readonly compression?: "gzip" | "none" | undefined;
+  readonly compression: "gzip" | "none";
   /** One attempt, from connecting to the end of the answer. */
-  readonly timeoutMs?: number | undefined;
+  readonly timeoutMs: number;
   readonly tls?: TlsOptions | undefined;
 }
 
@@ -37,16 +37,6 @@ export interface RetryOptions {
   /** 0 never gives up. Otherwise the request is given up with a control record. */
   readonly maxElapsedMs: number;
 }
-
-/** The Collector's defaults, save that it never gives up. */
-export const retryDefaults: RetryOptions = {
-  enabled: true,
-  initialIntervalMs: 5000,
-  maxIntervalMs: 30_000,
-  multiplier: 1.5,
-  randomizationFactor: 0.5,
-  maxElapsedMs: 0,
-};
 
 /** The clock in the unit of everything here. */
 export interface ForwardClock {
@@ -80,13 +70,13 @@ export interface ForwarderOptions {
   readonly random: () => number;
   readonly sink: SinkOptions;
   /** Bound of each signal's queue. */
-  readonly queueBytesMax?: number | undefined;
-  readonly onFull?: "refuse" | "suspend" | undefined;
-  readonly retry?: Partial<RetryOptions> | undefined;
+  readonly queueBytesMax: number;
+  readonly onFull: "refuse" | "suspend";
+  readonly retry: RetryOptions;
   /** Appends a control record; resolves when it is durable. Repeated until it does. */
   readonly onControl: (control: ForwardControl) => Promise<void>;
   /** Removes personal data from a sink's error message before it is kept or shown. */
-  readonly redactMessage?: ((text: string) => string) | undefined;
+  readonly redactMessage: (text: string) => string;
   readonly log: ForwardLog;
   /** For tests: file and memory sizes other than those of `limits.ts`. */
   readonly segmentBytesMax?: number | undefined;

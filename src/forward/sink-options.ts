@@ -8,8 +8,6 @@ import { reasonOf } from "../ledger/ledger-error.ts";
 import { SinkOptionError } from "./forward-error.ts";
 import type { SinkOptions, TlsOptions } from "./options.ts";
 
-const defaultTimeoutMs = 30_000;
-
 /** Options that were checked, with files read. */
 export interface SinkPlan {
   /** Endpoints as they were given. */
@@ -41,7 +39,7 @@ export async function planSink(options: SinkOptions, files: Files): Promise<Sink
   if (signals.length === 0) {
     throw new SinkOptionError(["endpoint"], "is missing", { remedy: "name the sink's address" });
   }
-  const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+  const { timeoutMs } = options;
   if (!(timeoutMs > 0)) {
     const remedy = "write for example 30s";
     throw new SinkOptionError(["timeout"], `must be above 0, is ${timeoutMs} ms`, { remedy });
@@ -51,14 +49,14 @@ export async function planSink(options: SinkOptions, files: Files): Promise<Sink
     endpoints,
     signals,
     headers: checkHeaders(options.headers ?? {}),
-    gzip: (options.compression ?? "gzip") === "gzip",
+    gzip: options.compression === "gzip",
     timeoutMs,
     tls: await readTls(options.tls ?? {}, files),
   };
 }
 
 /** @throws SinkOptionError where `text`, the value of `option`, is no http or https URL. */
-export function parseEndpoint(text: string, option: string): URL {
+export function parseSinkUrl(text: string, option: string): URL {
   const refused = (problem: string, remedy: string): SinkOptionError =>
     new SinkOptionError([option], problem, { remedy });
   const url = URL.canParse(text) ? new URL(text) : undefined;

@@ -1,8 +1,7 @@
 /** The receivers, from the configuration. */
 import type { Endpoint, HttpEndpoint, ReceiverOptions } from "../ingest/receivers.ts";
 import type { Config, GrpcReceiverConfig, HttpReceiverConfig } from "./config/model.ts";
-
-const mib = 1024 * 1024;
+import { mib } from "./config/values.ts";
 
 export function receiverOptions(config: Config): Pick<ReceiverOptions, "grpc" | "http"> {
   const { grpc, http } = config.receivers.otlp.protocols;

@@ -7,9 +7,10 @@ import type { Signal } from "../../src/audit/otlp/schema.ts";
 import type { ForwardControl } from "../../src/forward/control.ts";
 import { openForwarder } from "../../src/forward/forwarder.ts";
 import type { Forwarder } from "../../src/forward/forwarder.ts";
-import type { ForwarderOptions } from "../../src/forward/options.ts";
+import type { ForwarderOptions, RetryOptions, SinkOptions } from "../../src/forward/options.ts";
 import { systemClock } from "../../src/ledger/clock.ts";
 import { nodeFiles } from "../../src/ledger/files.ts";
+import { spoolQueueBytes } from "../../src/limits.ts";
 
 export async function temporaryDirectory(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "spanseal-forward-"));
@@ -68,12 +69,27 @@ export class FakeLog {
   }
 }
 
-export type HarnessOptions = Omit<Partial<ForwarderOptions>, "sink"> &
-  Pick<ForwarderOptions, "sink"> & {
-    readonly logSize?: number;
-    readonly fakeLog?: FakeLog;
-    readonly paused?: boolean;
-  };
+/** As the configuration has it where it does not say otherwise. */
+export const retryDefaults: RetryOptions = {
+  enabled: true,
+  initialIntervalMs: 5000,
+  maxIntervalMs: 30_000,
+  multiplier: 1.5,
+  randomizationFactor: 0.5,
+  maxElapsedMs: 0,
+};
+const sinkDefaults = { compression: "gzip", timeoutMs: 30_000 } as const;
+const quickRetry = { initialIntervalMs: 5, maxIntervalMs: 20 };
+
+type GivenSink = Partial<SinkOptions> & Pick<SinkOptions, "kind">;
+
+export type HarnessOptions = Omit<Partial<ForwarderOptions>, "sink" | "retry"> & {
+  readonly sink: GivenSink;
+  readonly retry?: Partial<RetryOptions>;
+  readonly logSize?: number;
+  readonly fakeLog?: FakeLog;
+  readonly paused?: boolean;
+};
 
 export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const controls: ForwardControl[] = [];
@@ -84,7 +100,9 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     files: nodeFiles,
     clock: systemClock,
     random: () => 0.5,
-    retry: { initialIntervalMs: 5, maxIntervalMs: 20 },
+    queueBytesMax: spoolQueueBytes,
+    onFull: "refuse",
+    redactMessage: (text) => text,
     cursorIntervalMs: 10,
     onControl: (control) => {
       controls.push(control);
@@ -92,6 +110,8 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     },
     log: (level, message, fields) => logged.push(`${level} ${message} ${JSON.stringify(fields)}`),
     ...options,
+    sink: { ...sinkDefaults, ...options.sink },
+    retry: { ...retryDefaults, ...(options.retry ?? quickRetry) },
   });
   log.forwarder = forwarder;
   await forwarder.recover(log.size);

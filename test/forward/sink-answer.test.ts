@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { startBackoff } from "../../src/forward/backoff.ts";
 import { countItems } from "../../src/forward/item-count.ts";
-import { retryDefaults } from "../../src/forward/options.ts";
 import {
   cleanMessage,
   readErrorMessage,
@@ -9,6 +8,7 @@ import {
   readRetryAfter,
   readStatus,
 } from "../../src/forward/sink-answer.ts";
+import { retryDefaults } from "./harness.ts";
 import { metricsRequest, partialSuccess, rpcStatus, traceRequest } from "./otlp-requests.ts";
 
 const now = Date.UTC(2026, 10, 21, 8, 0, 0);

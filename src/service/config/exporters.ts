@@ -1,11 +1,22 @@
 /** The schema of `exporters`: names as in the OpenTelemetry Collector. */
 import { z } from "zod";
 import { parseGrpcTarget } from "../../forward/grpc-target.ts";
+import { spoolQueueBytes } from "../../limits.ts";
 import type { ExportersConfig, QueueConfig, RetryConfig } from "./model.ts";
-import { byteSize, duration, flag, fraction, httpUrl, integer, refuse, text } from "./values.ts";
-
-const hourMs = 3_600_000;
-const gib = 1024 ** 3;
+import {
+  byteSize,
+  duration,
+  flag,
+  formatBytes,
+  fraction,
+  gib,
+  hourMs,
+  httpUrl,
+  integer,
+  mib,
+  refuse,
+  text,
+} from "./values.ts";
 
 const clientTls = z.strictObject({
   insecure: flag()
@@ -43,8 +54,8 @@ const retryOnFailure: z.ZodType<RetryConfig> = z.strictObject({
 
 const sendingQueue: z.ZodType<QueueConfig> = z.strictObject({
   sizer: z.literal("bytes").prefault("bytes").describe("What `queue_size` counts: bytes."),
-  queue_size: byteSize({ min: 1024 ** 2, max: 1024 * gib })
-    .prefault("1GiB")
+  queue_size: byteSize({ min: mib, max: 1024 * gib })
+    .prefault(formatBytes(spoolQueueBytes))
     .describe("Bound of the durable spool of each signal."),
   num_consumers: integer({ min: 1, max: 1 })
     .prefault(1)

@@ -2,10 +2,7 @@
 import { z } from "zod";
 import * as limits from "../../limits.ts";
 import type { ReceiversConfig } from "./model.ts";
-import { byteSize, duration, endpoint, integer, text } from "./values.ts";
-
-const hourMs = 3_600_000;
-const mib = 1024 * 1024;
+import { byteSize, duration, endpoint, formatBytes, hourMs, integer, mib, text } from "./values.ts";
 
 const serverTls = z.strictObject({
   cert_file: text().describe("PEM file with the server's certificate and its chain."),
@@ -47,7 +44,7 @@ const http = z.strictObject({
   tls: serverTls.optional().describe(tlsDoc),
   auth: auth.optional().describe(authDoc),
   max_request_body_size: byteSize({ min: 1024, max: limits.requestBytesMax })
-    .prefault("64MiB")
+    .prefault(formatBytes(limits.requestBytesMax))
     .describe("Largest request body, before and after inflation."),
   traces_url_path: urlPath().prefault("/v1/traces").describe("Path of requests with traces."),
   logs_url_path: urlPath().prefault("/v1/logs").describe("Path of requests with logs."),

@@ -5,15 +5,23 @@
 import { z } from "zod";
 import { nameProblem, reservedNamespace } from "../../audit/names.ts";
 import { isOrigin } from "../../ledger/descriptor.ts";
-import { threadsMax } from "../../limits.ts";
+import * as limits from "../../limits.ts";
 import { exportersSchema } from "./exporters.ts";
 import type { Config, NameConfig } from "./model.ts";
 import { phiSchema, redactionSchema } from "./redaction.ts";
 import { receiversSchema } from "./receivers.ts";
-import { byteSize, duration, endpoint, integer, refuse, text } from "./values.ts";
-
-const hourMs = 3_600_000;
-const mib = 1024 * 1024;
+import {
+  byteSize,
+  duration,
+  endpoint,
+  formatBytes,
+  formatDuration,
+  hourMs,
+  integer,
+  mib,
+  refuse,
+  text,
+} from "./values.ts";
 
 /** Where everything lives unless the file or an option says otherwise. */
 export const defaultDataDirectory = "./spanseal-data";
@@ -48,10 +56,10 @@ const ledger = z.strictObject({
   segment: z
     .strictObject({
       max_size: byteSize({ min: mib, max: 1024 * mib })
-        .prefault("64MiB")
+        .prefault(formatBytes(limits.segmentBytesMax))
         .describe("Size at which a segment file is closed."),
       max_age: duration({ min: 60_000, max: 366 * 24 * hourMs })
-        .prefault("1d")
+        .prefault(formatDuration(limits.segmentAgeMsMax))
         .describe("Age at which a segment file is closed."),
     })
     .prefault({})
@@ -66,7 +74,7 @@ const publish = z.strictObject({
     .prefault("10m")
     .describe("Time between two signed roots, also when idle."),
   every_records: integer({ min: 1, max: 1_000_000 })
-    .prefault(65_536)
+    .prefault(limits.checkpointRecordsMax)
     .describe("Number of records after which a root is signed before its time."),
   max_lag: duration({ min: 1000, max: 365 * 24 * hourMs })
     .optional()
@@ -83,7 +91,7 @@ const compliance = z.strictObject({
 });
 
 const service = z.strictObject({
-  workers: integer({ min: 0, max: threadsMax })
+  workers: integer({ min: 0, max: limits.threadsMax })
     .prefault(0)
     .describe(
       "Threads that map and redact; a connection stays with one of them. 0 needs one core.",

@@ -11,8 +11,12 @@ export interface Endpoint {
   readonly port: number;
 }
 
-const unitsMs = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 } as const;
-const unitsBytes = { GiB: 1024 ** 3, MiB: 1024 ** 2, KiB: 1024, B: 1 } as const;
+export const hourMs = 3_600_000;
+export const mib: number = 1024 ** 2;
+export const gib: number = 1024 ** 3;
+
+const unitsMs = { d: 24 * hourMs, h: hourMs, m: 60_000, s: 1000, ms: 1 } as const;
+const unitsBytes = { GiB: gib, MiB: mib, KiB: 1024, B: 1 } as const;
 
 /** What an integer may be, both ends included. */
 export interface Bounds {
