@@ -62,8 +62,6 @@ export const inflateAtOnceBytesMax: number = 2 * MIB;
 export const retryDelaySeconds = 1;
 /** Ingest: text of one refusal on the wire; gRPC clients bound all trailers at 8 KiB. */
 export const refusalCharsMax = 400;
-/** Ingest: requests in flight at shutdown may finish this long. */
-export const drainMsMax = 10_000;
 
 /** Memory that waits to be used again by the next requests, and for how long it waits. */
 export const pooledBytesMax: number = 16 * MIB;

@@ -5,6 +5,7 @@
  */
 import type { JsonCursor } from "./json-cursor.ts";
 import { QUOTE } from "./json-cursor.ts";
+import { EXACT_DIGITS } from "./json-integer.ts";
 import { copyRun } from "./json-scalar.ts";
 import { wordsOf } from "./json-words.ts";
 import type { ProtobufOutput } from "./protobuf-output.ts";
@@ -90,9 +91,6 @@ function writeValue(cursor: JsonCursor, output: ProtobufOutput, to: number): num
   }
 }
 
-/** As many digits as every double of that length holds exactly. */
-const exactDigits = 15;
-
 /** Steps over a non-negative integer before a quote. @returns -1 where there is none, or a longer one */
 function digitsAt(cursor: JsonCursor): number {
   const { text, at: start } = cursor;
@@ -100,7 +98,7 @@ function digitsAt(cursor: JsonCursor): number {
   let at = start;
   for (; at < cursor.end && text[at] !== QUOTE; at++) {
     const digit = text[at]! - 0x30;
-    if (digit < 0 || digit > 9 || at - start === exactDigits) return -1;
+    if (digit < 0 || digit > 9 || at - start === EXACT_DIGITS) return -1;
     value = value * 10 + digit;
   }
   // A zero before other digits is no JSON number.

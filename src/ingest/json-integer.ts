@@ -4,7 +4,7 @@
  */
 const TWO_32 = 0x1_0000_0000;
 /** As many digits as every double of that length holds exactly. */
-const EXACT_DIGITS = 15;
+export const EXACT_DIGITS = 15;
 /** The longest 64-bit integer, 2^64 - 1. */
 const DIGITS_MAX = 20;
 const MINUS = 0x2d;

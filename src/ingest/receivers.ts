@@ -53,7 +53,7 @@ export interface Receivers {
    * Stops accepting, answers new requests on open connections with a retryable refusal, lets those
    * in flight finish, and closes all connections: after `graceMs` in any case.
    */
-  close(graceMs?: number): Promise<void>;
+  close(graceMs: number): Promise<void>;
 }
 
 /**
@@ -91,7 +91,7 @@ export async function startReceivers(
     ...(open.grpc === undefined ? {} : { grpc: open.grpc.bound }),
     ...(open.http === undefined ? {} : { http: open.http.bound }),
     inFlight: () => ({ requests: budget.requests, bytes: budget.bytes }),
-    close: (graceMs = limits.drainMsMax) => closeAll(graceMs),
+    close: closeAll,
   };
 }
 

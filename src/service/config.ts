@@ -1,8 +1,8 @@
 /** Reads the configuration: YAML, references, schema, relations between keys. */
 import { readFileSync } from "node:fs";
-import { join, relative, resolve } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
-import { checkFolders, checkRelations } from "./config/relations.ts";
+import { checkFolders, checkRelations, pathInside } from "./config/relations.ts";
 import { parseYaml } from "./config/document.ts";
 import type { Config } from "./config/model.ts";
 import { explain } from "./config/problems.ts";
@@ -107,8 +107,8 @@ function readText(file: string): string {
 function relocate(config: Config, source: ConfigSource): Config {
   const moved = (path: string): string => {
     if (source.dataDirectory === undefined) return path;
-    const inside = relative(resolve(defaultDataDirectory), resolve(path));
-    return inside.startsWith("..") ? path : join(source.dataDirectory, inside);
+    const inside = pathInside(defaultDataDirectory, path);
+    return inside === undefined ? path : join(source.dataDirectory, inside);
   };
   return {
     ...config,

@@ -124,11 +124,17 @@ export function checkFolders({ keys, ledger, publish }: Config): PlacedProblem[]
     "publish.bucket": publish.bucket,
   };
   return apart.flatMap(([inner, outer, harm]) => {
-    const path = relative(resolve(folders[outer]), resolve(folders[inner]));
-    if (path === ".." || path.startsWith(`..${sep}`) || isAbsolute(path)) return [];
+    if (pathInside(folders[outer], folders[inner]) === undefined) return [];
     const message = `${folders[inner]} lies in ${outer}, ${folders[outer]}: ${harm}`;
     return [{ path: inner.split("."), message, hint: "choose a folder of its own" }];
   });
+}
+
+/** The way from `folder` down to `path`; undefined where that lies elsewhere. */
+export function pathInside(folder: string, path: string): string | undefined {
+  const way = relative(resolve(folder), resolve(path));
+  const isOutside = way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way);
+  return isOutside ? undefined : way;
 }
 
 function checkRules(document: unknown): PlacedProblem[] {
