@@ -1,6 +1,6 @@
 /** Tells the encoding and signal of an OTLP request body by its content. */
 import { isUtf8 } from "node:buffer";
-import { REQUEST, SIGNALS } from "../audit/otlp/schema.ts";
+import { idBytes, REQUEST, SIGNALS } from "../audit/otlp/schema.ts";
 import type { Field, Message, Signal } from "../audit/otlp/schema.ts";
 import {
   FIXED32,
@@ -83,9 +83,6 @@ function judgeMessage(reader: WireReader, { message, depth, fit }: Judging): voi
   }
 }
 
-const traceIdBytes = 16;
-const spanIdBytes = 8;
-
 function fitsField(reader: WireReader, field: Field): boolean {
   const isDelimited = reader.wireType === LENGTH_DELIMITED;
   // Repeated numbers may be packed.
@@ -99,6 +96,6 @@ function fitsField(reader: WireReader, field: Field): boolean {
 }
 
 /** An id that is not set may be there without a byte. */
-function isIdLength({ name }: Field, bytes: number): boolean {
-  return bytes === 0 || bytes === (name === "traceId" ? traceIdBytes : spanIdBytes);
+function isIdLength(field: Field, bytes: number): boolean {
+  return bytes === 0 || bytes === idBytes(field);
 }

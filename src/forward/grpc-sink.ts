@@ -1,5 +1,6 @@
 /** OTLP over gRPC: one connection for each signal. Nothing of the process's environment is obeyed. */
 import type { OutgoingHttpHeaders } from "node:http2";
+import { EXPORT_PATH } from "../audit/otlp/export-path.ts";
 import { SIGNALS } from "../audit/otlp/schema.ts";
 import type { Signal } from "../audit/otlp/schema.ts";
 import { toBase64 } from "../bytes/base64.ts";
@@ -20,12 +21,6 @@ import {
 } from "./sink-answer.ts";
 import { connectOptions } from "./sink-options.ts";
 import type { SinkPlan } from "./sink-options.ts";
-
-const servicePath: Readonly<Record<Signal, string>> = {
-  traces: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-  logs: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-  metrics: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-};
 
 /** The codes of gRPC, by number. */
 const statusNames = [
@@ -100,7 +95,7 @@ function requestHeaders(
     "user-agent": "spanseal",
     ...(Object.fromEntries(metadata) as Record<string, string>),
     ":method": "POST",
-    ":path": servicePath[signal],
+    ":path": EXPORT_PATH[signal],
     ":authority": tls.serverName ?? address,
     "content-type": "application/grpc",
     te: "trailers",

@@ -17,7 +17,8 @@ import {
   type ServerOptions,
 } from "node:http2";
 import { TLSSocket } from "node:tls";
-import type { Signal } from "../audit/otlp/schema.ts";
+import { EXPORT_PATH } from "../audit/otlp/export-path.ts";
+import { type Signal, SIGNALS } from "../audit/otlp/schema.ts";
 import { toBase64 } from "../bytes/base64.ts";
 import * as limits from "../limits.ts";
 import { collect } from "./collect.ts";
@@ -38,11 +39,9 @@ import { GRPC, refusalOf, STATUS } from "./status.ts";
 import { watchSessions } from "./session-watch.ts";
 import { loadTls } from "./tls-files.ts";
 
-const SIGNALS: ReadonlyMap<string, Signal> = new Map([
-  ["/opentelemetry.proto.collector.trace.v1.TraceService/Export", "traces"],
-  ["/opentelemetry.proto.collector.logs.v1.LogsService/Export", "logs"],
-  ["/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", "metrics"],
-]);
+const signalOf: ReadonlyMap<string, Signal> = new Map(
+  SIGNALS.map((signal) => [EXPORT_PATH[signal], signal]),
+);
 
 interface Peer {
   readonly address: string;
@@ -188,7 +187,7 @@ async function call(
   headers: IncomingHttpHeaders,
   { station, peer }: { readonly station: Station; readonly peer: Peer },
 ): Promise<Refusal | null> {
-  const signal = SIGNALS.get(headers[":path"] ?? "");
+  const signal = signalOf.get(headers[":path"] ?? "");
   try {
     if (signal === undefined) {
       throw new Refusal("not_found", "expected the method Export of an OTLP service");

@@ -1,5 +1,5 @@
 /** One scalar of OTLP/JSON to one scalar of protobuf, by kind. */
-import type { Field, ScalarKind } from "../audit/otlp/schema.ts";
+import { type Field, idBytes, type ScalarKind } from "../audit/otlp/schema.ts";
 import { fromLenientBase64 } from "../bytes/base64.ts";
 import {
   BACKSLASH,
@@ -273,13 +273,9 @@ function writeBoolean(cursor: JsonCursor, output: ProtobufOutput): void {
   output.varint(cursor.boolean() ? 1 : 0);
 }
 
-/** Which ids are 16 bytes long; span ids, whatever they are called, have 8. */
-const traceIdBytes = 16;
-const spanIdBytes = 8;
-
 function writeId(cursor: JsonCursor, output: ProtobufOutput, field: Field): void {
   const { text, start, stop } = plainString(cursor);
-  const byteCount = field.name === "traceId" ? traceIdBytes : spanIdBytes;
+  const byteCount = idBytes(field);
   const present = stop > start;
   output.varint(present ? byteCount : 0);
   if (!present) return;

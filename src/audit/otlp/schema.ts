@@ -33,6 +33,11 @@ export interface Field {
   readonly message?: Message;
 }
 
+/** The length of an id that is set. */
+export function idBytes({ name }: Field): number {
+  return name === "traceId" ? 16 : 8;
+}
+
 export interface Message {
   readonly name: string;
   readonly fields: readonly Field[];
