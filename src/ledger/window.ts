@@ -32,11 +32,12 @@ export class DedupeWindow {
   #count = 0;
   /** Index of the newest entry. */
   #lastIndex = 0;
-  #lastSlot = 0;
+  #lastSlot: number;
 
   /** `secret`: 32 random bits. */
   constructor(capacity: number, secret: number) {
     this.capacity = capacity;
+    this.#lastSlot = capacity - 1;
     this.#secret = secret;
     this.#chunkBits = Math.ceil(Math.log2(Math.min(capacity, chunkEntriesMax)));
     this.#chunkMask = 2 ** this.#chunkBits - 1;
@@ -95,10 +96,15 @@ export class DedupeWindow {
 
   /** Adds the record `index` whose id stands at word `offset`. */
   add(ids: Uint32Array, offset: number, index: number): void {
-    const slot = this.end % this.capacity;
+    // As `end % capacity`, which costs more than the rest.
+    const next = this.#lastSlot + 1;
+    const slot = next === this.capacity ? 0 : next;
     const words = this.#chunkOf(slot);
     const at = this.#placeOf(slot);
-    for (let word = 0; word < indexAt; word++) words[at + word] = ids[offset + word]!;
+    words[at] = ids[offset]!;
+    words[at + 1] = ids[offset + 1]!;
+    words[at + 2] = ids[offset + 2]!;
+    words[at + 3] = ids[offset + 3]!;
     words[at + indexAt] = index;
     const bucket = this.#bucket(ids, offset);
     words[at + olderAt] = this.#newest[bucket]!;
@@ -112,8 +118,8 @@ export class DedupeWindow {
   /** Adds entries as `copy` gave them. */
   restore(entries: Uint8Array): void {
     const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
-    const aligned = Uint8Array.from(entries);
-    const words = new Uint32Array(aligned.buffer);
+    // A copy, because words must be aligned.
+    const words = new Uint32Array(new Uint8Array(entries).buffer);
     for (let start = 0; start < entries.length; start += entryBytes) {
       const index = view.getUint32(start + 16) * 2 ** 32 + view.getUint32(start + 20);
       this.add(words, start / 4, index);
@@ -141,6 +147,7 @@ export class DedupeWindow {
   clear(end: number = 0): void {
     this.#count = 0;
     this.end = end;
+    this.#lastSlot = (end + this.capacity - 1) % this.capacity;
   }
 
   /** How many entries are newer than the one in `slot`. */
