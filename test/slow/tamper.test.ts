@@ -11,16 +11,18 @@ import { spanseal } from "../cli/command.ts";
 import { recordLedger } from "../cli/recorded.ts";
 import type { Recorded } from "../cli/recorded.ts";
 import { startPathSink } from "../faults/storage/path-sink.ts";
-import { cells, runMatrix } from "../faults/tamper/matrix.ts";
+import { cells, renderLarge, runMatrix } from "../faults/tamper/matrix.ts";
 import { renderStarts, runStarts } from "../faults/tamper/starts.ts";
-import { builtSubject } from "../faults/tamper/subject.ts";
+import { builtSubject, largeSubject } from "../faults/tamper/subject.ts";
 import type { Subject } from "../faults/tamper/subject.ts";
+import { largeTileCells } from "../faults/tamper/tiles.ts";
 import { keyFolder } from "../ledger/log/support.ts";
 import { differences, hasPython } from "../ledger/second-reading.ts";
 import { startSidecar } from "../service/sidecar-process.ts";
 import { brief, Copy, readEvidence, recordEvidence } from "./evidence.ts";
 import type { Evidence, Verdicts } from "./evidence.ts";
 
+const tamperTable = new URL("../faults/TAMPER.md", import.meta.url);
 let evidence: Evidence;
 let other: Recorded;
 /** Names and first indexes of the three segments; sizes of the four roots in the bucket. */
@@ -152,10 +154,15 @@ test.skipIf(!hasPython)(
   600_000,
 );
 
+test("the tiles of a large log, and TAMPER.md says the same", async () => {
+  const rows = await runMatrix(largeSubject(), largeTileCells);
+  expect(readFileSync(tamperTable, "utf8")).toContain(renderLarge(rows));
+}, 600_000);
+
 test("the starts of test/faults, and TAMPER.md says the same", async () => {
   const sink = await startPathSink();
   onTestFinished(() => sink.close());
-  const table = readFileSync(new URL("../faults/TAMPER.md", import.meta.url), "utf8");
+  const table = readFileSync(tamperTable, "utf8");
   expect(table.endsWith(renderStarts(await runStarts(sink)))).toBe(true);
 });
 

@@ -60,13 +60,13 @@ function mark(name: string): string {
   return name in limits ? `**${name}**` : name;
 }
 
-export function renderTable(rows: readonly Row[]): string {
-  const all = rows.flatMap(({ told }) => told);
-  const unseen = all.filter((text) => text in limits);
-  const summary =
-    `${rows.length} changes by ${readerNames.length} readers: ${all.length - unseen.length} named, ` +
-    `${unseen.filter((text) => text.startsWith("L")).length} within a limit, ` +
-    `${unseen.filter((text) => text.startsWith("H")).length} without harm.\n`;
+/** The part of the table that is of a large log. */
+export function renderLarge(rows: readonly Row[]): string {
+  const heading = ["", "## Tiles of a log of more than 65,536 records", ""];
+  return [...heading, ...tableOf(rows), ""].join("\n");
+}
+
+function tableOf(rows: readonly Row[]): string[] {
   const order = operations.map(String);
   const lines = rows
     .toSorted(
@@ -77,6 +77,20 @@ export function renderTable(rows: readonly Row[]): string {
       const what = variant === undefined ? operation : `${operation}: ${variant}`;
       return `| ${target} | ${what} | ${told.map(mark).join(" | ")} |`;
     });
+  return [
+    `| what | change | ${readerNames.join(" | ")} |`,
+    `|---|---|${readerNames.map(() => "---|").join("")}`,
+    ...lines,
+  ];
+}
+
+export function renderTable(rows: readonly Row[]): string {
+  const all = rows.flatMap(({ told }) => told);
+  const unseen = all.filter((text) => text in limits);
+  const summary =
+    `${rows.length} changes by ${readerNames.length} readers: ${all.length - unseen.length} named, ` +
+    `${unseen.filter((text) => text.startsWith("L")).length} within a limit, ` +
+    `${unseen.filter((text) => text.startsWith("H")).length} without harm.\n`;
   const marks = (Object.keys(limits) as LimitId[]).map((id) => {
     const { reason, said, exitCode } = limits[id];
     const told =
@@ -88,9 +102,7 @@ export function renderTable(rows: readonly Row[]): string {
   return [
     title,
     summary,
-    `| what | change | ${readerNames.join(" | ")} |`,
-    `|---|---|${readerNames.map(() => "---|").join("")}`,
-    ...lines,
+    ...tableOf(rows),
     "",
     "## Limits (L) and what does no harm (H)",
     "",

@@ -3,6 +3,7 @@
  * and the keys. From a ledger built in memory, or from what a real sidecar left (the slow suite).
  */
 import { ed25519Signer, parseVkey, type NoteVerifier } from "../../../src/ledger/note.ts";
+import { tileWidth } from "../../../src/limits.ts";
 import { billing, LedgerBuilder, patients } from "../../ledger/builder.ts";
 import { filesOf, type EvidenceFiles } from "../../ledger/evidence-files.ts";
 
@@ -88,6 +89,20 @@ export function builtSubject(): Subject {
     files: filesOf(ledger),
     older: filesOf(older),
     other: filesOf(firstBoot(2)),
+    trusted: [parseVkey(ledger.vkey)],
+    chainKey: (epoch) => ledger.chainKey(epoch),
+  };
+}
+
+/** A log of one record more than a full tile of level 1 covers, and its seal. */
+export function largeSubject(): Subject {
+  const ledger = new LedgerBuilder({ seed: 3 }).opened().group();
+  while (ledger.size <= tileWidth ** 2) ledger.action(patients);
+  const files = filesOf(ledger.checkpoint());
+  return {
+    files,
+    older: files,
+    other: files,
     trusted: [parseVkey(ledger.vkey)],
     chainKey: (epoch) => ledger.chainKey(epoch),
   };

@@ -146,3 +146,25 @@ function rowCells(
 }
 
 export const tileFileCells: readonly Cell[] = tiles.flatMap(tileCells);
+
+const operationsOfLarge: readonly Operation[] = ["edit", "delete", "truncate tail"];
+
+/** Of a full tile of level 1, and of what stands above it: only a large log has them. */
+export const largeTileCells: readonly Cell[] = [
+  { target: "ledger tile/1, full", path: () => "ledger/tile/1", place: "tile/1/", more: {} },
+  { target: "ledger tile/2", path: () => "ledger/tile/2", place: "tile/2/", more: {} },
+  {
+    target: "bucket tile/1, full",
+    path: () => "bucket/tile/1/000",
+    place: "bucket/tile/1/",
+    more: inBucketOnly,
+  },
+  {
+    target: "bucket tile/2, partial",
+    path: () => "bucket/tile/2/000.p/1",
+    place: "bucket/tile/2/",
+    more: inBucketOnly,
+  },
+].flatMap((tile) =>
+  tileCells(tile).filter(({ operation }) => operationsOfLarge.includes(operation)),
+);
