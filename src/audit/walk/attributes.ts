@@ -3,7 +3,7 @@ import { LENGTH_DELIMITED, FIXED64, VARINT, WireError, WireReader } from "../../
 import { attributesPerItemMax, nestingDepthMax } from "../../limits.ts";
 import { RequestError } from "../request-error.ts";
 import { ARRAY, BOOL, BYTES, type Columns, DOUBLE, EMPTY, INT, KVLIST, STRING } from "./columns.ts";
-import { layOut, type Layout } from "./layout.ts";
+import { type Key, keyOf, layOut, type Layout } from "./layout.ts";
 import { type Shape, ShapeTree } from "./shapes.ts";
 
 /** A run of rows: the attributes of one span, event, log record, scope or resource. */
@@ -27,9 +27,9 @@ export class Attributes {
 
   /** Too wide for the tree: laid out on its own. */
   #wide(bytes: Uint8Array, columns: Columns): Layout {
-    const keys: Uint8Array[] = [];
+    const keys: Key[] = [];
     for (let row = this.base; row < this.base + this.count; row++) {
-      keys.push(bytes.subarray(columns.keyStart[row], columns.keyStop[row]));
+      keys.push(keyOf(bytes.subarray(columns.keyStart[row], columns.keyStop[row])));
     }
     return layOut(keys, undefined);
   }

@@ -30,8 +30,23 @@ export interface Layout {
   readonly outlines: Outline[];
 }
 
-export function layOut(keys: readonly Uint8Array[], kinds: Uint8Array | undefined): Layout {
-  const texts = keys.map((key) => decodeUtf8Lossy(key));
+/** What is said of a key in every layout that has it. */
+export interface Key {
+  readonly text: string;
+  /** As JSON text in UTF-8. */
+  readonly name: Uint8Array;
+  /** It is not UTF-8. */
+  readonly coerced: boolean;
+}
+
+export function keyOf(bytes: Uint8Array): Key {
+  const text = decodeUtf8Lossy(bytes);
+  const coerced = text.includes("\ufffd") && !sameBytes(text, bytes);
+  return { text, name: encodeUtf8(canonicalize(text)), coerced };
+}
+
+export function layOut(keys: readonly Key[], kinds: Uint8Array | undefined): Layout {
+  const texts = keys.map(({ text }) => text);
   const positions = new Int32Array(knownKeyCount()).fill(-1);
   const sorted = texts.map((_, position) => position);
   // Stable, so copies of one key stay in the order they came. By UTF-16 code units (RFC 8785).
@@ -49,8 +64,8 @@ export function layOut(keys: readonly Uint8Array[], kinds: Uint8Array | undefine
     positions,
     order: Int32Array.from(order),
     repeated: Int32Array.from(repeated),
-    names: texts.map((text) => encodeUtf8(canonicalize(text))),
-    coerced: texts.some((text, at) => text.includes("\ufffd") && !sameBytes(text, keys[at]!)),
+    names: keys.map(({ name }) => name),
+    coerced: keys.some(({ coerced }) => coerced),
     plans: [],
     conventions: {},
     outlines: [],

@@ -5,7 +5,7 @@
  */
 import { formsMax, shapeAttributesMax, shapeKeyBytesMax, shapesMax } from "../../limits.ts";
 import type { Columns } from "./columns.ts";
-import { layOut, type Layout } from "./layout.ts";
+import { type Key, keyOf, layOut, type Layout } from "./layout.ts";
 
 export class Shape {
   readonly parent: Shape | undefined;
@@ -17,6 +17,7 @@ export class Shape {
   many: Map<string, Shape> | undefined = undefined;
   readonly #words: DataView;
   readonly #length: number;
+  #said: Key | undefined = undefined;
   #layout: Layout | undefined = undefined;
 
   constructor(parent: Shape | undefined, key: Uint8Array, kind: number) {
@@ -41,12 +42,17 @@ export class Shape {
     return true;
   }
 
+  /** One for all layouts further down, of which there may be as many as nodes. */
+  get said(): Key {
+    return (this.#said ??= keyOf(this.key));
+  }
+
   get layout(): Layout {
     if (this.#layout === undefined) {
       const path = pathTo(this);
       const kinds = Uint8Array.from(path, ({ kind }) => kind);
       this.#layout = layOut(
-        path.map(({ key }) => key),
+        path.map(({ said }) => said),
         kinds,
       );
     }
