@@ -135,6 +135,8 @@ export const attributesPerItemMax = 65_536;
 export const shapesMax = 16_384;
 export const shapeAttributesMax = 128;
 export const shapeKeyBytesMax = 128;
+/** Audit: attribute keys that are remembered beside these sequences, for longer ones. */
+export const keysRememberedMax = 4096;
 /** Audit: forms of records that are remembered, and those for one action with one layout. */
 export const formsMax = 1024;
 export const formsPerOutlineMax = 16;

@@ -5,6 +5,7 @@
  */
 import { canonicalize } from "../../bytes/canonical-json.ts";
 import { decodeUtf8Lossy, encodeUtf8 } from "../../bytes/utf8.ts";
+import { keysRememberedMax, shapeKeyBytesMax } from "../../limits.ts";
 import type { Outline } from "../outline.ts";
 import type { Plan } from "../plan.ts";
 import { knownKeyCount, knownKeyId } from "./keys.ts";
@@ -39,7 +40,21 @@ export interface Key {
   readonly coerced: boolean;
 }
 
+/** By the bytes of a key, one character each. */
+const remembered = new Map<string, Key>();
+
 export function keyOf(bytes: Uint8Array): Key {
+  if (bytes.length > shapeKeyBytesMax) return describe(bytes);
+  const name = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+  let key = remembered.get(name);
+  if (key === undefined) {
+    if (remembered.size >= keysRememberedMax) remembered.clear();
+    remembered.set(name, (key = describe(bytes)));
+  }
+  return key;
+}
+
+function describe(bytes: Uint8Array): Key {
   const text = decodeUtf8Lossy(bytes);
   const coerced = text.includes("\ufffd") && !sameBytes(text, bytes);
   return { text, name: encodeUtf8(canonicalize(text)), coerced };
