@@ -5,7 +5,7 @@ import { encodeUtf8 } from "../bytes/utf8.ts";
 import { batchBytesMax } from "../limits.ts";
 import { Composer, type Desk } from "./composer.ts";
 import { PLACE } from "./form.ts";
-import { formMemory } from "./form-memory.ts";
+import { type FormMemory, inFormMemory } from "./form-memory.ts";
 import { JsonWriter } from "./json-writer.ts";
 import type { AuditPolicy } from "./policy.ts";
 import { digestBytes, type PreparedBatch } from "./prepared-batch.ts";
@@ -38,10 +38,22 @@ type Bodies = Pick<PreparedBatch, "bodies" | "bodyEnds" | "digests">;
 
 export function encodeBodies(
   records: readonly PendingRecord[],
+  parts: Parts,
+  origin: Origin,
+): Bodies {
+  if (records.length === 0)
+    return { bodies: NOTHING, bodyEnds: new Uint32Array(0), digests: NOTHING };
+  return inFormMemory((memory) => encodeIn(memory, records, parts, origin));
+}
+
+const NOTHING = new Uint8Array(0);
+
+function encodeIn(
+  memory: FormMemory,
+  records: readonly PendingRecord[],
   { redacted, walk, view, desk, ids }: Parts,
   { policy, authenticated, observed }: Origin,
 ): Bodies {
-  const memory = formMemory();
   const nonces = policy.randomBytes(nonceBytes * records.length);
   const bodiesAt = memory.take(view.bytes, nonces) + BODY_DOMAIN.length;
   memory.setContext(PLACE.observed, encodeUtf8(`"${observed}"`));

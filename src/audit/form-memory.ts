@@ -151,8 +151,12 @@ export class FormMemory {
 let instantiate: ReturnType<typeof compile> | undefined;
 let memory: FormMemory | undefined;
 
-/** The memory for one request: one that a large request has made large is not kept. */
-export function formMemory(): FormMemory {
-  if (memory === undefined || memory.bytes.length > formMemoryBytesKept) memory = new FormMemory();
-  return memory;
+/** Works in the memory: one that this made large is not kept. */
+export function inFormMemory<Result>(work: (memory: FormMemory) => Result): Result {
+  memory ??= new FormMemory();
+  try {
+    return work(memory);
+  } finally {
+    if (memory.bytes.length > formMemoryBytesKept) memory = undefined;
+  }
 }

@@ -233,13 +233,13 @@ const mayHoldMask = (text: string): boolean =>
   text.includes("[REDACTED") || text.includes("tok_") || text.includes("hash_");
 
 /** Hits within masks and tokens are none; those that reach into one end where it begins. */
-function shield(hits: readonly RawHit[], text: string, policy: RedactionPolicy): RawHit[] {
-  if (!mayHoldMask(text)) return [...hits];
+function shield(hits: readonly RawHit[], text: string, policy: RedactionPolicy): readonly RawHit[] {
+  if (!mayHoldMask(text)) return hits;
   const shields = [...text.matchAll(policy.shield)].map((match) => ({
     start: match.index,
     end: match.index + match[0].length,
   }));
-  if (shields.length === 0) return [...hits];
+  if (shields.length === 0) return hits;
   return hits.flatMap((hit) => {
     let { start, end } = hit;
     // A text may have as many masks as hits.

@@ -10,15 +10,18 @@ export interface View {
   readonly ends: Int32Array;
 }
 
-const MAYBE_HIDDEN = /[\\%\x80-\xff]/;
+/** Whether a text has a character behind which another may hide. */
+const mayHide = (text: string): boolean =>
+  text.includes("\\") || text.includes("%") || Buffer.byteLength(text) !== text.length;
+
 const roundsMax = 2;
 
 /** @returns undefined where the text hides nothing. */
 export function viewOf(text: string): View | undefined {
-  if (!MAYBE_HIDDEN.test(text)) return undefined;
+  if (!mayHide(text)) return undefined;
   let view = decode(text);
   for (let round = 1; view !== undefined && round < roundsMax; round++) {
-    const next = MAYBE_HIDDEN.test(view.text) ? decode(view.text) : undefined;
+    const next = mayHide(view.text) ? decode(view.text) : undefined;
     if (next === undefined) break;
     view = compose(view, next);
   }
