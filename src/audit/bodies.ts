@@ -1,4 +1,4 @@
-/** The bodies of a batch one after the other, each hashed where it lies. */
+/** The bodies of a batch one after the other, each hashed as soon as it is written. */
 import { hash } from "node:crypto";
 import { pool } from "../bytes/pool.ts";
 import { encodeUtf8 } from "../bytes/utf8.ts";
@@ -17,6 +17,8 @@ import type { View } from "./walk/view.ts";
 
 const BODY_DOMAIN = Buffer.from("spanseal body v1\n", "latin1");
 const nonceBytes = 16;
+/** Room beside twice the request, so that the bodies of a batch seldom need more. */
+const roomBytes = 4096;
 
 interface Parts {
   readonly redacted: RedactedRequest;
@@ -55,49 +57,61 @@ function encodeIn(
   { policy, authenticated, observed }: Origin,
 ): Bodies {
   const nonces = policy.randomBytes(nonceBytes * records.length);
-  const bodiesAt = memory.take(view.bytes, nonces) + BODY_DOMAIN.length;
+  const prefixAt = memory.take(view.bytes, nonces);
+  const bodyAt = prefixAt + BODY_DOMAIN.length;
+  memory.bytes.set(BODY_DOMAIN, prefixAt);
   memory.setContext(PLACE.observed, encodeUtf8(`"${observed}"`));
-  const writer = new JsonWriter(memory.bytes, bodiesAt, (_, end) => memory.reserve(end));
+  const writer = new JsonWriter(memory.bytes, bodyAt, (_, end) => memory.reserve(end));
   const composer = new Composer({ view, redacted, ids, memory, writer, ...desk }, authenticated);
   const digests = Buffer.from(new ArrayBuffer(digestBytes * records.length));
+  const bodies = new BodyBuffer(2 * view.bytes.length + roomBytes);
   const bodyEnds = new Uint32Array(records.length);
   for (let index = 0; index < records.length; index++) {
     const record = records[index]!;
-    const start = writer.at;
+    // Each is written in the same place, so that it is still at hand when it is hashed and copied.
+    writer.at = bodyAt;
     walk.lend(record.item);
     memory.set(PLACE.nonce, view.bytes.length + index * nonceBytes, 0);
     composer.write(record);
-    const { bytes, at } = writer;
-    digests.write(digestOf(bytes, start, at), index * digestBytes, "latin1");
-    bodyEnds[index] = at - bodiesAt;
-    if (at - bodiesAt > batchBytesMax) {
+    const digest = hash("sha256", writer.bytes.subarray(prefixAt, writer.at), "latin1");
+    digests.write(digest, index * digestBytes, "latin1");
+    bodies.add(writer, bodyAt);
+    bodyEnds[index] = bodies.size;
+    if (bodies.size > batchBytesMax) {
       throw new RequestError(
         "too_large",
         `the request's records exceed ${batchBytesMax} bytes: send fewer spans per request`,
       );
     }
   }
-  return {
-    bodies: pooled(writer.bytes.subarray(bodiesAt, writer.at)),
-    bodyEnds,
-    digests: new Uint8Array(digests.buffer),
-  };
+  return { bodies: bodies.finish(), bodyEnds, digests: new Uint8Array(digests.buffer) };
 }
 
-function pooled(bytes: Uint8Array): Uint8Array {
-  const copy = pool.acquire(bytes.length);
-  copy.set(bytes);
-  return copy;
-}
+/** Those of a batch, one after the other. */
+class BodyBuffer {
+  #bytes: Uint8Array;
+  size = 0;
 
-const before = new Uint8Array(BODY_DOMAIN.length);
+  constructor(bytesExpected: number) {
+    this.#bytes = pool.acquire(bytesExpected);
+  }
 
-/** The digest of a body where it lies, as latin1: the prefix stands in front of it for a moment. */
-function digestOf(bytes: Uint8Array, start: number, stop: number): string {
-  const prefixAt = start - BODY_DOMAIN.length;
-  for (let index = 0; index < before.length; index++) before[index] = bytes[prefixAt + index]!;
-  for (let index = 0; index < before.length; index++) bytes[prefixAt + index] = BODY_DOMAIN[index]!;
-  const digest = hash("sha256", bytes.subarray(prefixAt, stop), "latin1");
-  for (let index = 0; index < before.length; index++) bytes[prefixAt + index] = before[index]!;
-  return digest;
+  /** Adds what was written from `start` on. */
+  add(writer: JsonWriter, start: number): void {
+    const end = this.size + writer.at - start;
+    if (end > this.#bytes.length) this.#grow(2 * end);
+    writer.copy(start, this.#bytes, this.size);
+    this.size = end;
+  }
+
+  #grow(bytesExpected: number): void {
+    const bytes = pool.acquire(bytesExpected);
+    bytes.set(this.#bytes.subarray(0, this.size));
+    pool.release(this.#bytes);
+    this.#bytes = bytes;
+  }
+
+  finish(): Uint8Array {
+    return pool.compact(this.#bytes, this.size);
+  }
 }

@@ -80,6 +80,11 @@ export class JsonWriter {
     this.at += count;
   }
 
+  /** Copies what was written from `start` on. */
+  copy(start: number, target: Uint8Array, at: number): void {
+    this.#view.copy(target, at, start, this.at);
+  }
+
   /** JSON text that is already complete. */
   json(text: string): void {
     this.reserve(text.length * 3);

@@ -66,10 +66,7 @@ export function stampSpans(
  * pass, and everything is copied once.
  */
 function rewrite(bytes: Uint8Array, marks: readonly Mark[], ids: Uint8Array): Uint8Array {
-  const ofScopes = new Map<Enclosure, number>();
-  for (const { item, growth } of marks) {
-    add(ofScopes, item.scope.enclosure, growth + prefixGrowth(item, growth));
-  }
+  const ofScopes = growthOfScopes(marks);
   const ofResources = new Map<Enclosure, number>();
   for (const [scope, growth] of ofScopes) {
     add(ofResources, scope.parent!, growth + prefixGrowth(scope, growth));
@@ -92,6 +89,22 @@ function rewrite(bytes: Uint8Array, marks: readonly Mark[], ids: Uint8Array): Ui
     if (stamp === undefined) copy.endHex(ids, position * recordIdBytes, recordIdBytes);
   }
   return copy.finish();
+}
+
+/** The spans of a scope stand together. */
+function growthOfScopes(marks: readonly Mark[]): Map<Enclosure, number> {
+  const sums = new Map<Enclosure, number>();
+  let scope = marks[0]!.item.scope;
+  let sum = 0;
+  for (const { item, growth } of marks) {
+    if (item.scope !== scope) {
+      sums.set(scope.enclosure, sum);
+      scope = item.scope;
+      sum = 0;
+    }
+    sum += growth + prefixGrowth(item, growth);
+  }
+  return sums.set(scope.enclosure, sum);
 }
 
 function add(sums: Map<Enclosure, number>, field: Enclosure, growth: number): void {
