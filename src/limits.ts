@@ -100,6 +100,8 @@ export const quarantineBytesMax: number = 1024 * MIB;
 export const segmentReadBytes: number = 4 * MIB;
 /** Ledger: one read in the search for a single record. */
 export const lineSearchBytes: number = 16 * KIB;
+/** Ledger: one read where many records are wanted, which mostly stand together. */
+export const lineRunBytes: number = MIB;
 /** Ledger: ids remembered to recognise a repeat. */
 export const dedupeWindowRecords = 1_000_000;
 /** Ledger: a tlog-tiles tile holds 256 hashes, a bundle as many entries behind their length. */

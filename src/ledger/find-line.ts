@@ -5,7 +5,7 @@
 import { join } from "node:path";
 
 import { contentDigest } from "../audit/content-digest.ts";
-import { lineBytesMax, lineSearchBytes } from "../limits.ts";
+import { lineBytesMax, lineRunBytes, lineSearchBytes } from "../limits.ts";
 import type { Files } from "./files.ts";
 import { FormatError } from "./format-error.ts";
 import type { EarlierRecord, EarlierRecords } from "./group-builder.ts";
@@ -53,12 +53,15 @@ interface LineStart {
 export class LineFinder {
   readonly #folder: string;
   readonly #files: Files;
+  readonly #blockBytes: number;
   #firsts: readonly number[] | undefined;
   #block: Block | undefined;
 
-  constructor(directory: string, files: Files) {
+  /** @param blockBytes of one read: more where many neighbours are wanted */
+  constructor(directory: string, files: Files, blockBytes: number = lineSearchBytes) {
     this.#folder = join(directory, "segments");
     this.#files = files;
+    this.#blockBytes = blockBytes;
   }
 
   /** The complete line of record `index`; undefined where it is not where it should be. */
@@ -84,7 +87,17 @@ export class LineFinder {
     const segment = segmentName(first);
     const offset = await this.#files.size(join(this.#folder, segment));
     const high = { index: this.#firsts[place + 1] ?? index + 1, offset };
-    return { segment, low: { index: first, offset: 0 }, high, blockBytes: lineSearchBytes };
+    const low = this.#behindBlock(segment, index) ?? { index: first, offset: 0 };
+    return { segment, low, high, blockBytes: this.#blockBytes };
+  }
+
+  /** Where the next block begins, where the record is in it or later. */
+  #behindBlock(segment: string, index: number): LineStart | undefined {
+    const block = this.#block;
+    if (block?.segment !== segment) return undefined;
+    const next = block.firstIndex + block.lines.length;
+    if (next > index) return undefined;
+    return { index: next, offset: block.offset + block.lines.at(-1)!.end + 1 };
   }
 
   /** Reads one block between the bounds; false where the record cannot be in the segment. */
@@ -94,11 +107,12 @@ export class LineFinder {
     const offset = guess(search, index);
     const path = join(this.#folder, segment);
     const wanted = Math.min(search.blockBytes, high.offset - offset);
-    const bytes = Buffer.from(await this.#files.readRange(path, offset, wanted));
+    const read = await this.#files.readRange(path, offset, wanted);
+    const bytes = Buffer.from(read.buffer, read.byteOffset, read.length);
     const lines = linesOf(bytes, offset === low.offset);
     const [first] = lines;
     if (first === undefined) return widen(search, offset);
-    search.blockBytes = lineSearchBytes;
+    search.blockBytes = this.#blockBytes;
     const firstIndex = indexOf(bytes, first);
     if (firstIndex === undefined || firstIndex < low.index) return false;
     this.#block = { segment, firstIndex, offset, bytes, lines };
@@ -235,7 +249,8 @@ export async function readEarlier(
   indexes: readonly number[],
   files: Files,
 ): Promise<EarlierRecords> {
-  const finder = new LineFinder(directory, files);
+  const blockBytes = Math.min(indexes.length * lineSearchBytes, lineRunBytes);
+  const finder = new LineFinder(directory, files, blockBytes);
   const records = new Map<number, EarlierRecord>();
   for (const index of new Set(indexes.toSorted((left, right) => left - right))) {
     const found = await finder.find(index);

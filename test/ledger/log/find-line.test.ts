@@ -65,6 +65,10 @@ test("a record is found by few reads, and neighbours by none", async () => {
   await finder.find(801);
   await finder.find(799);
   expect(reads).toEqual([]);
+  const all = Array.from({ length: 1500 }, (_, at) => at);
+  await readEarlier(directory, all, files);
+  // About a megabyte of lines, in two segments at least.
+  expect(reads.length).toBeLessThan(12);
 });
 
 test("records by index; a line that is not in its place is not taken for another", async () => {
