@@ -166,8 +166,9 @@ export const spoolQueueBytes: number = 1024 * MIB;
 export const spoolCursorIntervalMs = 1000;
 /** Forward: a sink's answer; OTLP 1.11 allows it 4 MiB. */
 export const sinkResponseBytesMax: number = 4 * MIB;
-/** Forward: time after which an idle connection to a gRPC sink is closed. */
+/** Forward: time after which an idle connection to a sink is closed; servers of HTTP close theirs. */
 export const sinkIdleMsMax: number = 60 * 1000;
+export const sinkHttpIdleMs: number = 4 * 1000;
 /** Forward: what is kept of a sink's error message. */
 export const sinkMessageCharsMax = 256;
 /** Forward: the longest Retry-After or RetryInfo that is obeyed. */

@@ -51,8 +51,7 @@ const PURE = [
   /^src\/audit\//,
   /^src\/ledger\/(verify|merkle|note|tile|chain|proof)/,
 ];
-const IO =
-  /^(node:(fs|net|http|https|http2|tls|dgram|dns|child_process|worker_threads)|undici|@grpc)/;
+const IO = /^(node:(fs|net|http|https|http2|tls|dgram|dns|child_process|worker_threads)|@grpc)/;
 
 test("pure layers import no input or output", () => {
   const wrong = sourceFiles

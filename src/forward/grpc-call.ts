@@ -25,39 +25,62 @@ export interface GrpcAnswer {
   readonly response: Uint8Array | undefined;
 }
 
-export function frameMessage(message: Uint8Array, isCompressed: boolean): Uint8Array {
-  const frame = Buffer.allocUnsafe(prefixBytes + message.length);
-  frame[0] = isCompressed ? 1 : 0;
-  frame.writeUInt32BE(message.length, 1);
-  frame.set(message, prefixBytes);
-  return frame;
+export interface GrpcCall {
+  readonly headers: OutgoingHttpHeaders;
+  readonly message: Uint8Array;
+  readonly isCompressed: boolean;
 }
 
-/** Rejects where the connection ends, or `abort` is aborted, before there is a whole answer. */
+/**
+ * Resolves when there is a whole answer and nothing reads the message any more. Rejects where the
+ * connection ends, or `abort` is aborted, before there is one.
+ */
 export function callUnary(
   session: ClientHttp2Session,
-  headers: OutgoingHttpHeaders,
-  frame: Uint8Array,
+  { headers, message, isCompressed }: GrpcCall,
   abort: AbortSignal,
 ): Promise<GrpcAnswer> {
   return new Promise((resolve, reject) => {
     const stream = session.request(headers, { signal: abort });
+    let isAnswered = false;
+    const fail = (error: Error): void => {
+      if (!isAnswered) reject(error);
+    };
+    const settle = (answer: GrpcAnswer): void => {
+      isAnswered = true;
+      whenSent(stream, () => resolve(answer));
+    };
     const received = new Received(stream);
-    stream.on("error", reject);
-    stream.on("close", () => reject(new Error("the stream was closed before the answer")));
+    stream.on("error", fail);
+    stream.on("close", () => fail(new Error("the stream was closed before the answer")));
     stream.on("end", () => {
       const answer = received.answer();
-      if (answer === undefined) return reject(new Error("the answer ended before its status"));
-      resolve(answer);
-      // A sink may answer before it has read everything.
-      if (!stream.writableFinished) stream.close(constants.NGHTTP2_CANCEL);
+      if (answer === undefined) return fail(new Error("the answer ended before its status"));
+      settle(answer);
     });
     received.onTooLong = () => {
-      resolve({ ...received.head(), status: 0, response: undefined });
+      settle({ ...received.head(), status: 0, response: undefined });
       stream.close(constants.NGHTTP2_CANCEL);
     };
-    stream.end(frame);
+    stream.cork();
+    stream.write(prefixOf(message, isCompressed));
+    stream.end(message);
   });
+}
+
+function prefixOf({ length }: Uint8Array, isCompressed: boolean): Uint8Array {
+  const prefix = Buffer.alloc(prefixBytes);
+  prefix[0] = isCompressed ? 1 : 0;
+  prefix.writeUInt32BE(length, 1);
+  return prefix;
+}
+
+/** A sink may answer before it has read everything: only with its connection the sending ends. */
+function whenSent(stream: ClientHttp2Stream, done: () => void): void {
+  const { session } = stream;
+  if (stream.writableFinished || session === undefined) return done();
+  session.once("close", done);
+  session.destroy();
 }
 
 /** What came of an answer so far. */

@@ -7,7 +7,7 @@ import { toBase64 } from "../bytes/base64.ts";
 import { withTimeout } from "./attempt.ts";
 import { compress } from "./compress.ts";
 import { SinkOptionError } from "./forward-error.ts";
-import { callUnary, frameMessage } from "./grpc-call.ts";
+import { callUnary } from "./grpc-call.ts";
 import type { GrpcAnswer } from "./grpc-call.ts";
 import { GrpcConnection } from "./grpc-connection.ts";
 import { parseGrpcTarget } from "./grpc-target.ts";
@@ -65,14 +65,14 @@ export function openGrpcSink(plan: SinkPlan): Sink {
   );
   return {
     signals: SIGNALS.filter((signal) => lanes.has(signal)),
-    prepare: async (request) =>
-      frameMessage(plan.gzip ? await compress(request) : request, plan.gzip),
-    send: (signal, frame, abort) =>
+    prepare: async (request) => (plan.gzip ? compress(request) : request),
+    send: (signal, message, abort) =>
       withTimeout(plan.timeoutMs, abort, async (signalAbort) => {
         const { connection, headers } = lanes.get(signal)!;
         try {
           const session = await connection.open(signalAbort);
-          return outcomeOf(await callUnary(session, headers, frame, signalAbort));
+          const call = { headers, message, isCompressed: plan.gzip };
+          return outcomeOf(await callUnary(session, call, signalAbort));
         } catch (error) {
           connection.drop();
           throw error;

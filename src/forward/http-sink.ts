@@ -1,10 +1,12 @@
 /** OTLP over HTTP with protobuf: one connection for each endpoint, no redirects, no proxy. */
-import { Agent } from "undici";
-import type { Dispatcher } from "undici";
+import { Agent } from "node:http";
+import { Agent as SecureAgent } from "node:https";
 import type { Signal } from "../audit/otlp/schema.ts";
-import { sinkResponseBytesMax } from "../limits.ts";
+import { sinkHttpIdleMs } from "../limits.ts";
 import { withTimeout } from "./attempt.ts";
 import { compress } from "./compress.ts";
+import { callHttp } from "./http-call.ts";
+import type { HttpAnswer, HttpTarget } from "./http-call.ts";
 import type { ForwardClock } from "./options.ts";
 import type { SendOutcome, Sink } from "./sink.ts";
 import {
@@ -21,38 +23,33 @@ const rejectingStatus = new Set([400, 413]);
 
 /** @throws SinkOptionError */
 export function openHttpSink(plan: SinkPlan, clock: ForwardClock): Sink {
-  const urls = new Map(plan.signals.map((signal) => [signal, endpointOf(signal, plan)]));
-  const agent = new Agent({
-    connections: plan.signals.length,
-    pipelining: 1,
-    allowH2: false,
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connect: { ...connectOptions(plan.tls), timeout: plan.timeoutMs },
-  });
+  const tls = connectOptions(plan.tls);
+  // A connection that waits for longer may be closed by the sink at the moment of the next request.
+  const waiting = { keepAlive: true, timeout: sinkHttpIdleMs };
+  const agents = { "http:": new Agent(waiting), "https:": new SecureAgent({ ...waiting, ...tls }) };
   const headers = {
     "user-agent": "spanseal",
     ...plan.headers,
     "content-type": "application/x-protobuf",
     ...(plan.gzip && { "content-encoding": "gzip" }),
   };
+  const targets = new Map(
+    plan.signals.map((signal): [Signal, HttpTarget] => {
+      const url = endpointOf(signal, plan);
+      return [signal, { url, agent: agents[url.protocol as keyof typeof agents], headers }];
+    }),
+  );
   return {
     signals: plan.signals,
     prepare: async (request) => (plan.gzip ? compress(request) : request),
     send: (signal, body, abort) =>
-      withTimeout(plan.timeoutMs, abort, async (signalAbort) => {
-        const url = urls.get(signal)!;
-        const response = await agent.request({
-          origin: url.origin,
-          path: url.pathname + url.search,
-          method: "POST",
-          headers,
-          body,
-          signal: signalAbort,
-        });
-        return readAnswer(response, clock);
-      }),
-    close: () => agent.destroy(),
+      withTimeout(plan.timeoutMs, abort, async (signalAbort) =>
+        outcomeOf(await callHttp(targets.get(signal)!, body, signalAbort), clock),
+      ),
+    close() {
+      for (const agent of Object.values(agents)) agent.destroy();
+      return Promise.resolve();
+    },
   };
 }
 
@@ -64,41 +61,18 @@ function endpointOf(signal: Signal, plan: SinkPlan): URL {
   return url;
 }
 
-async function readAnswer(
-  response: Dispatcher.ResponseData,
-  clock: ForwardClock,
-): Promise<SendOutcome> {
-  const { statusCode } = response;
-  const status = `HTTP ${statusCode}`;
-  const contentType = (header(response, "content-type") ?? "").toLowerCase();
-  const body = await readBody(response);
-  if (statusCode >= 200 && statusCode < 300) {
+function outcomeOf({ status: code, headers, body }: HttpAnswer, clock: ForwardClock): SendOutcome {
+  const status = `HTTP ${code}`;
+  const contentType = (headers["content-type"] ?? "").toLowerCase();
+  if (code >= 200 && code < 300) {
     if (body === undefined) return { kind: "accepted", status, remark: unreadableAnswer };
     const remark = readExportResponse(body, contentType.includes("json"));
     return { kind: "accepted", status, remark };
   }
   const message = body === undefined ? "" : readErrorMessage(body, contentType);
-  if (retryableHttpStatus.has(statusCode)) {
-    const afterMs = readRetryAfter(header(response, "retry-after"), clock.nowMs());
+  if (retryableHttpStatus.has(code)) {
+    const afterMs = readRetryAfter(headers["retry-after"], clock.nowMs());
     return { kind: "retry", status, message, afterMs };
   }
-  return { kind: rejectingStatus.has(statusCode) ? "rejected" : "hold", status, message };
-}
-
-function header(response: Dispatcher.ResponseData, name: string): string | undefined {
-  const value = response.headers[name];
-  return Array.isArray(value) ? value[0] : value;
-}
-
-/** Undefined where the body exceeds its bound; the rest is not received then. */
-async function readBody(response: Dispatcher.ResponseData): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response.body as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    // Leaving the loop destroys the body and with it the connection.
-    if (size > sinkResponseBytesMax) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, size);
+  return { kind: rejectingStatus.has(code) ? "rejected" : "hold", status, message };
 }

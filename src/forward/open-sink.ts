@@ -5,6 +5,7 @@
  */
 import { reasonOf } from "../ledger/ledger-error.ts";
 import { openGrpcSink } from "./grpc-sink.ts";
+import { openHttpSink } from "./http-sink.ts";
 import { forwardClock } from "./options.ts";
 import type { ForwarderOptions } from "./options.ts";
 import type { Sink } from "./sink.ts";
@@ -17,14 +18,14 @@ type SinkOpening = Pick<ForwarderOptions, "sink" | "files" | "clock" | "log">;
 export async function openSink(opening: SinkOpening): Promise<Sink> {
   const { sink: options, files, log } = opening;
   let plan = await planSink(options, files);
-  let current = await openPlanned(plan, opening);
+  let current = openPlanned(plan, opening);
   const renew = async (): Promise<void> => {
     try {
       const next = await planSink(options, files);
       if (isSameTls(plan, next)) return;
       plan = next;
       const old = current;
-      current = await openPlanned(next, opening);
+      current = openPlanned(next, opening);
       log("info", "the files of the exporter's tls have changed and are in use", {});
       await old.close();
     } catch (error) {
@@ -44,10 +45,9 @@ export async function openSink(opening: SinkOpening): Promise<Sink> {
   };
 }
 
-async function openPlanned(plan: SinkPlan, { sink, clock }: SinkOpening): Promise<Sink> {
+function openPlanned(plan: SinkPlan, { sink, clock }: SinkOpening): Sink {
   if (sink.kind === "grpc") return openGrpcSink(plan);
-  // The library takes longer to load than all of ours: only who uses it waits for it.
-  return (await import("./http-sink.ts")).openHttpSink(plan, forwardClock(clock));
+  return openHttpSink(plan, forwardClock(clock));
 }
 
 function isSameTls({ tls: one }: SinkPlan, { tls: other }: SinkPlan): boolean {

@@ -49,11 +49,10 @@ const protocols: readonly Mismatch[] = [
   {
     name: "client certificate required",
     client: "trusting",
-    // Some say why they close the connection, and some do not.
     wrong: { ...good, clientCa: theirs.certificate },
     right: good,
-    state: { HTTP: "retrying", gRPC: "held" },
-    reason: /UND_ERR_SOCKET|ALERT_CERTIFICATE_REQUIRED/,
+    state: "held",
+    reason: /ALERT_CERTIFICATE_REQUIRED/,
   },
   {
     name: "TLS to a port that speaks plain text",
@@ -69,7 +68,7 @@ const protocols: readonly Mismatch[] = [
     wrong: good,
     right: undefined,
     state: "retrying",
-    reason: /UND_ERR_SOCKET|ECONNRESET|ERR_HTTP2|network error/,
+    reason: /ECONNRESET|ERR_HTTP2|network error/,
   },
 ];
 
