@@ -13,6 +13,7 @@ export interface ChainName {
   readonly tenant: string;
 }
 
+/** Who has it owns `bodies` and `forward`, which may be the request's bytes. */
 export interface PreparedBatch {
   readonly signal: Signal;
   /** Number of records, possibly 0. */
@@ -21,7 +22,7 @@ export interface PreparedBatch {
   readonly ids: Uint8Array;
   /** `body_digest` of each record, 32 bytes each: SHA-256("spanseal body v1\n" ‖ body). */
   readonly digests: Uint8Array;
-  /** Record bodies (canonical JSON, UTF-8), one after another. To be released by who has the batch. */
+  /** Record bodies (canonical JSON, UTF-8), one after another. */
   readonly bodies: Uint8Array;
   /** End of each body in `bodies`. */
   readonly bodyEnds: Uint32Array;

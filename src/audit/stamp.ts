@@ -3,6 +3,7 @@
  * span is replaced, because only we can say it; on any other span it stays as it came, and nowhere
  * is it believed. Log records and metrics are never changed.
  */
+import { pool } from "../bytes/pool.ts";
 import { encodeUtf8 } from "../bytes/utf8.ts";
 import { toHex, writeHex } from "../bytes/hex.ts";
 import { varintSize, writeVarint } from "../bytes/wire.ts";
@@ -124,13 +125,13 @@ const loopBytesMax = 64;
 
 class Copy {
   readonly #from: Buffer;
-  readonly #to: Buffer;
+  readonly #to: Uint8Array;
   #read = 0;
   #written = 0;
 
   constructor(from: Uint8Array, size: number) {
     this.#from = Buffer.from(from.buffer, from.byteOffset, from.length);
-    this.#to = Buffer.allocUnsafeSlow(size);
+    this.#to = pool.acquire(size);
   }
 
   /** Copies up to `end` of the input. */
@@ -171,7 +172,7 @@ class Copy {
 
   finish(): Uint8Array {
     this.#upTo(this.#from.length);
-    return new Uint8Array(this.#to.buffer);
+    return this.#to;
   }
 }
 

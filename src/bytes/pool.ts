@@ -16,9 +16,9 @@ const smallest = 14;
 const largest = 22;
 
 /**
- * Bytes have one owner at a time, and the last one releases them when nothing reads them any more,
- * the kernel included: a view of them that is left finds nothing. What is never released is
- * collected like any other memory.
+ * Bytes have an owner, who hands them on or releases them when it reads them no more, nor lets the
+ * kernel do so. After the last one a view of them that is left finds nothing. What is never released
+ * is collected like any other memory.
  */
 export class Pool {
   readonly #bounds: PoolBounds;
@@ -29,7 +29,8 @@ export class Pool {
   );
   /** How many of them were free all the time since the last look. */
   readonly #unused = new Uint32Array(largest + 1);
-  readonly #acquired = new WeakSet<ArrayBuffer>();
+  /** How many have what was acquired. */
+  readonly #owners = new WeakMap<ArrayBuffer, number>();
   #looking: NodeJS.Timeout | undefined;
   #bytes = 0;
   /** For tests: what is released is overwritten with it. */
@@ -48,7 +49,7 @@ export class Pool {
   acquire(size: number): Uint8Array {
     const room = roomFor(size);
     const buffer = this.#take(room) ?? Buffer.allocUnsafeSlow(room).buffer;
-    this.#acquired.add(buffer);
+    this.#owners.set(buffer, 1);
     return new Uint8Array(buffer, 0, size);
   }
 
@@ -62,14 +63,27 @@ export class Pool {
     return copy;
   }
 
+  /** Makes one owner more, who releases them as well. */
+  retain(bytes: Uint8Array): void {
+    const { buffer } = bytes;
+    if (!(buffer instanceof ArrayBuffer)) return;
+    const owners = this.#owners.get(buffer);
+    if (owners !== undefined || fills(bytes)) this.#owners.set(buffer, (owners ?? 1) + 1);
+  }
+
   /**
-   * Takes the memory that `bytes` lie in, whoever made it; where they are a small part of what others
-   * made it is left alone.
+   * Makes one owner less. Behind the last one the memory that `bytes` lie in is used again, whoever
+   * made it, unless they are a small part of what others made.
    */
   release(bytes: Uint8Array): void {
     const { buffer } = bytes;
     if (!(buffer instanceof ArrayBuffer)) return;
-    if (!this.#acquired.delete(buffer) && !fills(bytes)) return;
+    const owners = this.#owners.get(buffer);
+    if (owners !== undefined && owners > 1) {
+      this.#owners.set(buffer, owners - 1);
+      return;
+    }
+    if (!this.#owners.delete(buffer) && !fills(bytes)) return;
     if (this.poison !== undefined) new Uint8Array(buffer).fill(this.poison);
     const list = this.#free[Math.log2(buffer.byteLength)];
     const hasRoom = this.#bytes + buffer.byteLength <= this.#bounds.bytesMax;
@@ -114,7 +128,7 @@ function roomFor(size: number): number {
 
 /** Whether nearly all memory that `bytes` lies in is its own. */
 export function fills(bytes: Uint8Array): boolean {
-  return bytes.length > 0 && 2 * bytes.length >= bytes.buffer.byteLength;
+  return 2 * bytes.length > bytes.buffer.byteLength;
 }
 
 /** That of this thread. */

@@ -2,6 +2,7 @@
  * Yields the entries of a spool in order: from memory while the sink keeps up, else from the files,
  * one whole file at a time.
  */
+import { pool } from "../bytes/pool.ts";
 import type { Files } from "../ledger/files.ts";
 import { ForwardError } from "./forward-error.ts";
 import { frameBytes, framePayload, parseHeader } from "./frame.ts";
@@ -14,7 +15,7 @@ export interface SpoolEntry {
   readonly first: number;
   readonly end: number;
   readonly stagedUnixMs: number;
-  /** The request to send. */
+  /** The request to send. Its reader is an owner of it. */
   readonly bytes: Uint8Array;
 }
 
@@ -44,6 +45,7 @@ export class SpoolReader {
   remember(entries: readonly StagedEntry[], firstNumber: number, stagedUnixMs: number): void {
     let number = firstNumber;
     for (const { first, end, bytes } of entries) {
+      pool.retain(bytes);
       this.cache.set(number, { number, first, end, stagedUnixMs, bytes });
       this.cacheBytes += frameBytes(bytes.length);
       number++;
@@ -60,6 +62,7 @@ export class SpoolReader {
     if (entry === undefined) return;
     this.cache.delete(number);
     this.cacheBytes -= frameBytes(entry.bytes.length);
+    pool.release(entry.bytes);
   }
 
   /** Entries from `number` on were taken back. */
@@ -79,7 +82,7 @@ export class SpoolReader {
    */
   async read(number: number, segment: Segment, committed: number): Promise<SpoolEntry> {
     const cached = this.cache.get(number);
-    if (cached !== undefined) return cached;
+    if (cached !== undefined) return lent(cached);
     const loaded = await this.load(number, segment, committed);
     while (loaded.offset < loaded.bytes.length) {
       const header = parseHeader(loaded.bytes, loaded.offset);
@@ -88,7 +91,7 @@ export class SpoolReader {
       if (header.number === number) {
         const payload = framePayload(loaded.bytes, offset, header);
         if (payload === undefined) break;
-        return toEntry(header, payload);
+        return lent(toEntry(header, payload));
       }
       loaded.offset += frameBytes(header.payloadBytes);
       loaded.number++;
@@ -112,6 +115,12 @@ export class SpoolReader {
     this.loaded = { path: segment.path, bytes, committed, number: segment.first, offset: 0 };
     return this.loaded;
   }
+}
+
+/** At once: before its reader goes on the entry may be forgotten. */
+function lent(entry: SpoolEntry): SpoolEntry {
+  pool.retain(entry.bytes);
+  return entry;
 }
 
 function toEntry(header: FrameHeader, bytes: Uint8Array): SpoolEntry {

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import type { Signal } from "../audit/otlp/schema.ts";
+import { pool } from "../bytes/pool.ts";
 import type { Files } from "../ledger/files.ts";
 import type { StagedEntry } from "../ledger/follower.ts";
 import { encodeCursor } from "./cursor.ts";
@@ -144,8 +145,8 @@ export class Spool {
   }
 
   /**
-   * Writes the entries of one stage durably; they wait for `commit` or `undo`. Their bytes must not
-   * change afterwards: they are sent from memory where the sink keeps up.
+   * Writes the entries of one stage durably; they wait for `commit` or `undo`. They are sent from
+   * memory where the sink keeps up.
    */
   async stage(entries: readonly StagedEntry[], context: StageContext): Promise<void> {
     const { stage, group, stagedUnixMs } = context;
@@ -206,6 +207,7 @@ export class Spool {
     this.next = entry.number + 1;
     this.queueBytes -= frameBytes(entry.bytes.length);
     this.reader.forget(entry.number);
+    pool.release(entry.bytes);
     this.dirty = true;
     if (this.queueEntries > 0) return;
     this.oldestUnixMs = undefined;

@@ -7,7 +7,7 @@ import type { Signal } from "../audit/otlp/schema.ts";
 
 export interface StagedEntry {
   readonly signal: Signal;
-  /** The redacted request to forward. */
+  /** The redacted request to forward. Who keeps it longer than until the group's end retains it. */
   readonly bytes: Uint8Array;
   /** The records of this request: indexes `[first, end)`, empty for a request without records. */
   readonly first: number;

@@ -33,8 +33,9 @@ export function requestHandler({ core, preparer, metrics }: HandlerParts): Handl
       });
     } finally {
       admission?.release();
-      // They stand in the log, or are refused.
+      // They stand in log and spool, or are refused.
       pool.release(batch.bodies);
+      pool.release(batch.forward);
     }
   };
 }
