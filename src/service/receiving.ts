@@ -49,8 +49,9 @@ function endpoint({
 }
 
 /** Ways in which payloads or access are open to others on the network: chosen, but to be known. */
-export function exposures(config: Config): string[] {
-  const { grpc, http } = config.receivers.otlp.protocols;
+export function exposures({ receivers, exporters }: Config): string[] {
+  const { grpc, http } = receivers.otlp.protocols;
+  const { otlp_http, otlp_grpc } = exporters;
   const found: string[] = [];
   for (const [name, receiver] of Object.entries({ grpc, http })) {
     if (receiver === undefined || isLoopback(receiver.endpoint.host)) continue;
@@ -58,6 +59,10 @@ export function exposures(config: Config): string[] {
     const isOpen = receiver.auth === undefined && receiver.tls?.client_ca_file === undefined;
     if (receiver.tls === undefined) found.push(`${place} receives in plain text: set tls`);
     if (isOpen) found.push(`${place} takes records from everybody: set auth or tls.client_ca_file`);
+  }
+  for (const [name, exporter] of Object.entries({ otlp_http, otlp_grpc })) {
+    if (exporter?.tls?.insecure_skip_verify !== true) continue;
+    found.push(`exporters.${name} sends to whoever answers there: set tls.ca_file instead`);
   }
   return found;
 }
