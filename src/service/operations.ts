@@ -60,7 +60,8 @@ async function serve(
   response: ServerResponse,
   options: OperationsOptions,
 ): Promise<void> {
-  const { status, contentType, text } = await answer(request, options);
+  const told = answer(request, options).catch(() => json(500, { error: "the state is not known" }));
+  const { status, contentType, text } = await told;
   response.writeHead(status, {
     "content-type": contentType,
     "content-length": Buffer.byteLength(text),
@@ -100,12 +101,8 @@ function readiness(state: SidecarState): Answer {
 }
 
 async function exposition({ metrics }: OperationsOptions): Promise<Answer> {
-  try {
-    const { text, contentType } = await metrics.expose();
-    return { status: 200, contentType, text };
-  } catch {
-    return json(500, { error: "the metrics could not be collected" });
-  }
+  const { text, contentType } = await metrics.expose();
+  return { status: 200, contentType, text };
 }
 
 function json(status: number, body: unknown): Answer {

@@ -196,6 +196,19 @@ test("other methods and paths are refused", async () => {
   expect([head.status, await head.text()]).toEqual([200, ""]);
 });
 
+test("a state that cannot be told is an answer as well", async () => {
+  const { get } = await start(() => {
+    throw new Error("a defect");
+  });
+  for (const path of ["/healthz", "/readyz", "/metrics"]) {
+    const answer = await get(path);
+    expect([answer.status, await answer.json()]).toEqual([
+      500,
+      { error: "the state is not known" },
+    ]);
+  }
+});
+
 test("an address that is taken is named with its key", async () => {
   const metrics = createMetrics(() => state);
   const endpoint = { host: "127.0.0.1", port: 0 };
