@@ -380,6 +380,7 @@ test.each([
   [{ endpoint: "http://a", headers: { "bad name": "x" } }, /headers\.bad name is not a valid/],
   [{ endpoint: "http://a", headers: { a: "secret\n" } }, /headers\.a is not a valid header/],
   [{ endpoint: "http://a", headers: { "Content-Type": "x" } }, /is set by the exporter itself/],
+  [{ endpoint: "http://a", headers: { expect: "100-continue" } }, /is set by the exporter itself/],
   [{ endpoint: "http://a", timeoutMs: 0 }, /timeout must be above 0/],
   [{ endpoint: "http://a", tls: { caFile: "/does/not/exist" } }, /cannot be read/],
   [{ endpoint: "http://a", tls: { certFile: tlsFile("client.pem") } }, /only one of cert_file/],

@@ -156,6 +156,7 @@ function expectation(issue: z.core.$ZodIssue): string {
     case "invalid_union":
       return unionExpectation(issue.errors);
     case "too_small":
+      if (issue.origin === "array") return `a list of at least ${issue.minimum}`;
       return issue.origin === "string" ? "text" : `at least ${issue.minimum}`;
     case "too_big":
       return `at most ${issue.maximum}`;

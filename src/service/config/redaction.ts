@@ -16,9 +16,15 @@ const rule = z.strictObject({
   pattern: text().describe("Regular expression (RE2 syntax: linear time, no back-references)."),
   class: text().describe("What is found, e.g. employee_id. It stands in the mask."),
   action: action.prefault("mask").describe(actionDoc),
-  keys: z.array(text()).optional().describe("Only values of these attribute keys or JSON members."),
+  // An empty list would let the rule find nothing, which looks like nothing to find.
+  keys: z
+    .array(text())
+    .min(1)
+    .optional()
+    .describe("Only values of these attribute keys or JSON members."),
   context: z
     .array(text())
+    .min(1)
     .optional()
     .describe("Only where the key or the text shortly before holds one of these words."),
 });
