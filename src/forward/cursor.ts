@@ -61,7 +61,7 @@ export function parseCursor(bytes: Uint8Array, path: string): CursorState {
       next: integer(value["next"]),
       committed: integer(value["committed"]),
       logSize: integer(value["log_size"]),
-      suspensions: value["suspensions"] as unknown as Suspension[],
+      suspensions: parseSuspensions(value["suspensions"]),
     };
   } catch (error) {
     throw new ForwardError(
@@ -71,6 +71,29 @@ export function parseCursor(bytes: Uint8Array, path: string): CursorState {
       { cause: error },
     );
   }
+}
+
+function parseSuspensions(value: JsonValue | undefined): Suspension[] {
+  if (!Array.isArray(value)) throw new SyntaxError("expected a list of suspensions");
+  return value.map((one: JsonValue) => {
+    const members = one as Readonly<Record<string, JsonValue>>;
+    return {
+      sinceUnixMs: integer(members["sinceUnixMs"]),
+      entries: integer(members["entries"]),
+      bytes: integer(members["bytes"]),
+      items: integer(members["items"]),
+      first: integer(members["first"]),
+      end: integer(members["end"]),
+      startRecorded: boolean(members["startRecorded"]),
+      over: boolean(members["over"]),
+      countsComplete: boolean(members["countsComplete"]),
+    };
+  });
+}
+
+function boolean(value: JsonValue | undefined): boolean {
+  if (typeof value !== "boolean") throw new SyntaxError("expected true or false");
+  return value;
 }
 
 function integer(value: JsonValue | undefined): number {

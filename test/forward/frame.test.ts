@@ -1,3 +1,4 @@
+import { crc32 } from "node:zlib";
 import { assert, maxSafeNat, nat, property, record } from "fast-check";
 import type { Arbitrary } from "fast-check";
 import { expect, test } from "vitest";
@@ -67,6 +68,18 @@ test("a cursor is read as it was written, and every changed byte is noticed", ()
     expect(() => parseCursor(bytes.subarray(0, at), "cursor")).toThrow(/is damaged/);
   }
 });
+
+test.each([null, [null], [{ entries: 1 }]])(
+  "a cursor with %j for its suspensions is damaged, whatever its checksum says",
+  (suspensions) => {
+    const state = { next: 1, committed: 2, logSize: 3, suspensions: [] };
+    const text = Buffer.from(encodeCursor(state)).toString().split("\n", 1)[0]!;
+    const changed = text.replace("[]", JSON.stringify(suspensions));
+    const sum = crc32(changed).toString(16).padStart(8, "0");
+    const bytes = Buffer.from(`${changed}\n${sum}\n`);
+    expect(() => parseCursor(bytes, "cursor")).toThrow(/is damaged/);
+  },
+);
 
 /** Three writes: groups 0, 2 and 2 (the last ones without records before them). */
 function segmentOf(): { bytes: Buffer; ends: number[]; starts: number[] } {
