@@ -1,4 +1,5 @@
 /** `spanseal serve` */
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { agentEnvironment, formatBanner } from "../service/banner.ts";
 import type { Sidecar } from "../service/compose.ts";
@@ -62,7 +63,7 @@ function announce(sidecar: Sidecar, config: Config, { json }: LocationOptions): 
     endpoints: state.endpoints,
     ledger: state.ledger.directory,
     bucket: state.publish.bucket,
-    keys: config.keys.directory,
+    keys: resolve(config.keys.directory),
     public_key: state.publicKey,
     environment: agentEnvironment(config, state),
   });

@@ -8,7 +8,7 @@ import {
   renameSync,
   statSync,
 } from "node:fs";
-import { join, resolve } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import { SpanStatusCode } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { BasicTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
@@ -203,6 +203,8 @@ test("the banner says where everything is and what an agent needs", async () => 
   const cwd = temporaryFolder();
   const sidecar = await startSidecar({ cwd });
   await sidecar.stop();
+  const { ledger, bucket, keys } = sidecar.ready;
+  expect([ledger, bucket, keys].filter((folder) => !isAbsolute(folder))).toEqual([]);
   expect(sidecar.ready.environment).toEqual({
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://${sidecar.ready.endpoints.http}`,
     OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: "SPAN_ONLY",
