@@ -17,19 +17,8 @@ export type ForwardErrorCode =
   /** The queue is at its bound; passes when the sink has taken some of it. */
   | "spool_full";
 
-const retryableCodes: ReadonlySet<ForwardErrorCode> = new Set([
-  "closed",
-  "spool_failed",
-  "spool_full",
-]);
-
 export class ForwardError extends CodedError<ForwardErrorCode> {
   override name = "ForwardError";
-
-  /** True where the sender may repeat the same request later. */
-  get retryable(): boolean {
-    return retryableCodes.has(this.code);
-  }
 }
 
 /** An option of the exporter that cannot work. */

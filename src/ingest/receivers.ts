@@ -32,8 +32,6 @@ interface IngestBounds {
 export interface ReceiverOptions extends Partial<IngestBounds> {
   readonly grpc?: Endpoint;
   readonly http?: HttpEndpoint;
-  /** For endpoints that name no `auth` of their own. */
-  readonly auth?: { readonly bearerTokenFile: string };
   /** Unix time in nanoseconds. */
   now(): bigint;
   log?(entry: IngestLogEntry): void;
@@ -110,7 +108,7 @@ async function openReceiver(
   opening: Opening,
 ): Promise<Receiver> {
   const { options, bounds } = opening;
-  const auth = endpoint.auth ?? options.auth;
+  const { auth } = endpoint;
   const log = (entry: IngestLogEntry): void => options.log?.(entry);
   const authentication =
     auth === undefined

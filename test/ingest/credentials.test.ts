@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { connect } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import { expect, onTestFinished, test } from "vitest";
-import type { IngestLogEntry } from "../../src/ingest/receivers.ts";
+import type { IngestLogEntry, ReceiverOptions } from "../../src/ingest/receivers.ts";
 import type { TlsFiles } from "../../src/ingest/tls-files.ts";
 import { agentRequest } from "../support/agent-load.ts";
 import { type Certificate, newAuthority } from "./certificate.ts";
@@ -30,6 +30,12 @@ async function writeTls(directory: string, { certificate, key }: Certificate): P
   await writeFile(files.keyFile, key);
   await writeFile(files.certFile, certificate);
   return files;
+}
+
+/** Both transports ask for a token of this file. */
+function withTokens(bearerTokenFile: string): Pick<ReceiverOptions, "grpc" | "http"> {
+  const endpoint = { host: "127.0.0.1", port: 0, auth: { bearerTokenFile } };
+  return { grpc: endpoint, http: endpoint };
 }
 
 function startTls(tls: TlsFiles): Promise<Rig> {
@@ -147,7 +153,7 @@ interface Tokens {
 async function startTokens(text: string): Promise<Tokens> {
   const file = join(await folder(), "token");
   await writeFile(file, text);
-  return { rig: await startRig({ auth: { bearerTokenFile: file } }), file };
+  return { rig: await startRig(withTokens(file)), file };
 }
 
 function withToken(rig: Rig, authorization?: string): Promise<{ status: number; body: Buffer }> {
@@ -211,7 +217,7 @@ test("bearer token: a new file counts without a restart; an empty one lets nobod
 
 test("bearer token: a file that is missing or empty ends the start", async () => {
   const file = join(await folder(), "token");
-  const start = (): Promise<Rig> => startRig({ auth: { bearerTokenFile: file } });
+  const start = (): Promise<Rig> => startRig(withTokens(file));
   await expect(start()).rejects.toMatchObject({ code: "bad_token_file" });
   await writeFile(file, "\n \n");
   await expect(start()).rejects.toMatchObject({ code: "bad_token_file" });
