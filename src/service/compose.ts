@@ -86,7 +86,10 @@ export async function openSidecar(loaded: LoadedConfig, log: Log): Promise<Sidec
       controlHandlers({ core, observe }),
     );
   } catch (error) {
-    await close(opened);
+    // Why the start failed is told, not what could not be ended for the same reason.
+    await close(opened).catch((failure: unknown) =>
+      log.warn({ error: failure }, "a part could not be ended in order"),
+    );
     throw error;
   }
   return { keysCreated: keys.created, state: observe, close: () => close(opened) };
