@@ -126,9 +126,17 @@ export class ChainNames {
   }
 }
 
-/** Answers where it ends. Names are ASCII. */
+/** Answers where it ends. @throws RangeError for what no chain can be called: one would become two. */
 function putText(target: Uint8Array, at: number, name: string): number {
-  for (let char = 0; char < name.length; char++) target[at + char] = name.charCodeAt(char);
+  let bits = 0;
+  for (let char = 0; char < name.length; char++) {
+    const code = name.charCodeAt(char);
+    target[at + char] = code;
+    bits |= code;
+  }
+  if (bits > 0x7f || name.length > chainNameCharsMax) {
+    throw new RangeError(`no chain can be of the name ${name}`);
+  }
   target[at + name.length] = LINE_FEED;
   return at + name.length + 1;
 }

@@ -34,6 +34,15 @@ function lineOf({ namespace, tenant }: ChainName): ScannedLine {
   return scanLine(line, 0, line.length - 1);
 }
 
+test("what no chain can be called is refused", () => {
+  const names = new ChainNames();
+  for (const wrong of ["é", "a".repeat(129), "\u0141"]) {
+    expect(() => names.find({ namespace: "a", tenant: wrong })).toThrow(RangeError);
+    expect(() => names.find({ namespace: wrong, tenant: "a" })).toThrow(RangeError);
+  }
+  expect(names.find({ namespace: "a".repeat(128), tenant: "a".repeat(128) })).toBe(-1);
+});
+
 test("names are found by text and by line, also after others were taken back, and come back packed", () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(name, fc.nat(3)), { maxLength: 300 }), (steps) => {
