@@ -15,14 +15,17 @@ import {
   numbered,
   repeatWhile,
   set,
+  when,
 } from "./wasm-module.ts";
 
 const digestBytes = 32;
 const blockBytes = 64;
 const lengthBytes = 8;
+const vectorBytes = 16;
 
 /**
- * Messages are a fixed prefix and a payload: write the payloads, then call `digest`.
+ * Messages are a fixed prefix and a payload. Write the payloads into `messages`, then call `digest`;
+ * or, where they are many hashes that lie side by side anyway, into `packed`, then `digestPacked`.
  *
  * What lies in `messages` and `digests` belongs to this object and is written over by its next use.
  */
@@ -34,8 +37,10 @@ export class Sha256Lanes {
   readonly payloadAt: number;
   /** The digests of the last messages, 32 bytes each. */
   readonly digests: Uint8Array;
+  /** Room for payloads one behind the other: digests take their places. */
+  readonly packed: Uint8Array;
   readonly capacity: number;
-  readonly #run: (count: number) => void;
+  readonly #run: (count: number, isPacked: boolean) => void;
 
   /** @param capacity number of messages at most, a multiple of four */
   constructor(prefix: Uint8Array, payloadBytes: number, capacity: number) {
@@ -47,20 +52,34 @@ export class Sha256Lanes {
     const messagesAt = constantsBytes;
     const digestsAt = messagesAt + capacity * this.stride;
     instantiate ??= compile(program());
-    const { memory, run } = instantiate(digestsAt + capacity * digestBytes);
+    const packedBytes = capacity * Math.max(payloadBytes, digestBytes);
+    const { memory, run } = instantiate(digestsAt + packedBytes);
     new Uint8Array(memory).set(constants());
     this.messages = new Uint8Array(memory, messagesAt, capacity * this.stride);
     this.digests = new Uint8Array(memory, digestsAt, capacity * digestBytes);
+    this.packed = new Uint8Array(memory, digestsAt, packedBytes);
     this.#pad(prefix, length);
-    this.#run = (count) =>
-      run(messagesAt, messagesAt + count * this.stride, digestsAt, this.stride);
+    this.#run = (count, isPacked) => {
+      const end = messagesAt + count * this.stride;
+      const copied = isPacked ? payloadBytes : 0;
+      run(messagesAt, end, digestsAt, this.stride, digestsAt, prefix.length, copied);
+    };
   }
 
   /** Hashes the first `count` messages into `digests`. */
   digest(count: number): void {
+    this.#digest(count, false);
+  }
+
+  /** Hashes the first `count` payloads of `packed`: multiples of 16 bytes, no less than a digest. */
+  digestPacked(count: number): void {
+    this.#digest(count, true);
+  }
+
+  #digest(count: number, isPacked: boolean): void {
     if (count > this.capacity)
       throw new RangeError(`${count} messages of ${this.capacity} at most`);
-    if (count > 0) this.#run(count);
+    if (count > 0) this.#run(count, isPacked);
   }
 
   /** Prefix and padding stand in each message from the beginning: payloads do not touch them. */
@@ -101,10 +120,15 @@ function firstPrimes(count: number): number[] {
 }
 
 const [MESSAGE, END, DIGEST, STRIDE] = [0, 1, 2, 3] as const;
+/** The next packed payload, where one begins in a message, and its bytes: 0 where none is packed. */
+const [PACKED, PAYLOAD_AT, PACKED_BYTES] = [4, 5, 6] as const;
+const parameters = 7;
 /** Where the present block of each of four messages lies, and where the first's last block ends. */
-const BLOCK = [4, 5, 6, 7] as const;
-const BLOCKS_END = 8;
-const firstVector = 9;
+const BLOCK = [7, 8, 9, 10] as const;
+const BLOCKS_END = 11;
+const PACKED_END = 12;
+const TO = 13;
+const firstVector = 14;
 const STATE = numbered(firstVector, 8);
 const WORKING = numbered(firstVector + 8, 8);
 const SCHEDULE = numbered(firstVector + 16, 16);
@@ -122,6 +146,7 @@ function program(): ComputationSource {
     ...BLOCK.flatMap((local, lane) =>
       set(local, lane === 0 ? get(MESSAGE) : add(get(BLOCK[lane - 1]!), get(STRIDE))),
     ),
+    ...when(get(PACKED_BYTES), unpackFour()),
     ...set(BLOCKS_END, add(get(MESSAGE), get(STRIDE))),
     ...repeatWhile(compressBlock(), lessThan(get(BLOCK[0]), get(BLOCKS_END))),
     ...storeDigests(),
@@ -129,11 +154,27 @@ function program(): ComputationSource {
     ...set(DIGEST, add(get(DIGEST), integer(4 * digestBytes))),
   ];
   return {
-    parameters: 4,
-    integers: 5,
+    parameters,
+    integers: firstVector - parameters,
     vectors: 43,
     body: repeatWhile(fourMessages, lessThan(get(MESSAGE), get(END))),
   };
+}
+
+/** Payloads to their places in four messages; their digests then lie where the first of them lay. */
+function unpackFour(): Code {
+  return BLOCK.flatMap((message) => [
+    ...set(TO, add(get(message), get(PAYLOAD_AT))),
+    ...set(PACKED_END, add(get(PACKED), get(PACKED_BYTES))),
+    ...repeatWhile(
+      [
+        ...lanes.store(get(TO), lanes.load(get(PACKED))),
+        ...set(TO, add(get(TO), integer(vectorBytes))),
+        ...set(PACKED, add(get(PACKED), integer(vectorBytes))),
+      ],
+      lessThan(get(PACKED), get(PACKED_END)),
+    ),
+  ]);
 }
 
 /** One block of each of four messages into the state, and on to the next blocks. */

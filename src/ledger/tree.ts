@@ -23,7 +23,8 @@ const nodes = new Sha256Lanes(Uint8Array.of(NODE), 2 * digestBytes, tileWidth / 
 export class TreeEdge {
   #size = 0;
   readonly #rows: Row[] = [];
-  readonly #bundle = newBundle();
+  /** The entries of the unfinished tile. */
+  readonly #entries = Buffer.alloc(tileBytes);
   /** Tiles finished since the last `takeFinished`. */
   #finished: TileFile[] = [];
 
@@ -33,33 +34,36 @@ export class TreeEdge {
 
   /** Appends `count` entries of 32 bytes. Their leaves are hashed when they are needed, together. */
   append(entries: Uint8Array, count: number): void {
-    for (let at = 0; at < count * digestBytes; at += digestBytes) {
-      const inTile = this.#size % tileWidth;
-      const place = inTile * bundleEntryBytes + 2;
-      for (let byte = 0; byte < digestBytes; byte++)
-        this.#bundle[place + byte] = entries[at + byte]!;
-      this.#size++;
-      if (inTile === tileWidth - 1) this.#finishBundle();
+    for (let done = 0; done < count;) {
+      const first = this.#size % tileWidth;
+      const width = Math.min(count - done, tileWidth - first);
+      const some = entries.subarray(done * digestBytes, (done + width) * digestBytes);
+      this.#entries.set(some, first * digestBytes);
+      this.#size += width;
+      done += width;
+      if (first + width === tileWidth) this.#finishBundle();
     }
   }
 
   #finishBundle(): void {
-    const tile = { level: "entries", index: this.#size / tileWidth - 1, width: tileWidth } as const;
-    this.#finished.push({ tile, path: tilePath(tile), bytes: Buffer.from(this.#bundle) });
+    this.#finished.push(this.#bundle(this.#size / tileWidth - 1, tileWidth));
     this.#hashLeaves();
+  }
+
+  #bundle(index: number, width: number): TileFile {
+    const tile = { level: "entries", index, width } as const;
+    return { tile, path: tilePath(tile), bytes: bundleOf(this.#entries, width) };
   }
 
   /** Leaves of the entries that came since the last time; none goes beyond the unfinished tile. */
   #hashLeaves(): void {
     const row = this.#row(0);
     const count = this.#size - row.count;
-    const first = row.count % tileWidth;
-    for (let leaf = 0; leaf < count; leaf++) {
-      const from = (first + leaf) * bundleEntryBytes + 2;
-      copyBytes(leaves.messages, leaf * leaves.stride + leaves.payloadAt, this.#bundle, from);
-    }
-    leaves.digest(count);
-    row.hashes.set(leaves.digests.subarray(0, count * digestBytes), first * digestBytes);
+    const start = (row.count % tileWidth) * digestBytes;
+    const bytes = count * digestBytes;
+    leaves.packed.set(this.#entries.subarray(start, start + bytes));
+    leaves.digestPacked(count);
+    row.hashes.set(leaves.digests.subarray(0, bytes), start);
     row.count += count;
     if (count > 0 && row.count % tileWidth === 0) this.#finishTile(0, row);
   }
@@ -73,10 +77,8 @@ export class TreeEdge {
     const bytes = Buffer.from(row.hashes);
     this.#finished.push({ tile, path: tilePath(tile), bytes });
     const above = this.#row(level + 1);
-    above.hashes.set(
-      foldInPlace(Buffer.from(bytes), tileWidth),
-      (above.count % tileWidth) * digestBytes,
-    );
+    const root = subtreeRoot(row.hashes, 0, tileWidth);
+    above.hashes.set(root, (above.count % tileWidth) * digestBytes);
     above.count++;
     if (above.count % tileWidth === 0) this.#finishTile(level + 1, above);
   }
@@ -94,11 +96,7 @@ export class TreeEdge {
     const files: TileFile[] = [];
     const width = this.#size % tileWidth;
     const index = Math.floor(this.#size / tileWidth);
-    if (width > 0) {
-      const tile = { level: "entries", index, width } as const;
-      const bytes = Buffer.from(this.#bundle.subarray(0, width * bundleEntryBytes));
-      files.push({ tile, path: tilePath(tile), bytes });
-    }
+    if (width > 0) files.push(this.#bundle(index, width));
     for (const [level, row] of this.#rows.entries()) {
       const rowWidth = row.count % tileWidth;
       if (rowWidth === 0) continue;
@@ -128,12 +126,8 @@ export class TreeEdge {
   /** What the unfinished tiles hold: entries, then each level's hashes, lowest first. */
   serialise(): Uint8Array {
     this.#hashLeaves();
-    const parts: Uint8Array[] = [];
     const entryCount = this.#size % tileWidth;
-    for (let entry = 0; entry < entryCount; entry++) {
-      const start = entry * bundleEntryBytes + 2;
-      parts.push(this.#bundle.subarray(start, start + digestBytes));
-    }
+    const parts: Uint8Array[] = [this.#entries.subarray(0, entryCount * digestBytes)];
     for (const row of this.#rows) {
       parts.push(row.hashes.subarray(0, (row.count % tileWidth) * digestBytes));
     }
@@ -144,10 +138,8 @@ export class TreeEdge {
   static parse(size: number, bytes: Uint8Array): TreeEdge {
     const edge = new TreeEdge();
     const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    let at = 0;
-    for (let entry = 0; entry < size % tileWidth; entry++, at += digestBytes) {
-      source.copy(edge.#bundle, entry * bundleEntryBytes + 2, at, at + digestBytes);
-    }
+    let at = (size % tileWidth) * digestBytes;
+    source.copy(edge.#entries, 0, 0, at);
     for (let count = size; count > 0; count = Math.floor(count / tileWidth)) {
       const hashes = Buffer.alloc(tileBytes);
       const rowBytes = (count % tileWidth) * digestBytes;
@@ -163,33 +155,23 @@ export class TreeEdge {
 
 /** Root of `span` hashes, a power of two, from the hash at `first`. */
 function subtreeRoot(hashes: Buffer, first: number, span: number): Uint8Array {
-  const work = Buffer.from(hashes.subarray(first * digestBytes, (first + span) * digestBytes));
-  return foldInPlace(work, span);
+  nodes.packed.set(hashes.subarray(first * digestBytes, (first + span) * digestBytes));
+  for (let pairs = span / 2; pairs >= 1; pairs /= 2) nodes.digestPacked(pairs);
+  return nodes.packed.slice(0, digestBytes);
 }
 
-/** Root of `span` hashes in `work`, a power of two; they are lost. */
-function foldInPlace(work: Buffer, span: number): Buffer {
-  for (let width = span; width > 1; width /= 2) {
-    const pairs = width / 2;
-    for (let pair = 0; pair < pairs; pair++) {
-      const to = pair * nodes.stride + nodes.payloadAt;
-      copyBytes(nodes.messages, to, work, 2 * pair * digestBytes);
-      copyBytes(nodes.messages, to + digestBytes, work, (2 * pair + 1) * digestBytes);
-    }
-    nodes.digest(pairs);
-    work.set(nodes.digests.subarray(0, pairs * digestBytes));
+/** The first `width` entries, each behind its length in two bytes. */
+function bundleOf(entries: Uint8Array, width: number): Buffer {
+  const bundle = Buffer.alloc(width * bundleEntryBytes);
+  for (let entry = 0; entry < width; entry++) {
+    const to = entry * bundleEntryBytes;
+    bundle[to + 1] = digestBytes;
+    copyBytes(bundle, to + 2, entries, entry * digestBytes);
   }
-  return work.subarray(0, digestBytes);
+  return bundle;
 }
 
 /** One hash. A call of `copy` or `set` costs more than these few bytes. */
 function copyBytes(to: Uint8Array, at: number, from: Uint8Array, start: number): void {
   for (let byte = 0; byte < digestBytes; byte++) to[at + byte] = from[start + byte]!;
-}
-
-/** Every entry has 32 bytes, behind its length in two. */
-function newBundle(): Buffer {
-  const bundle = Buffer.alloc(tileWidth * bundleEntryBytes);
-  for (let at = 1; at < bundle.length; at += bundleEntryBytes) bundle[at] = digestBytes;
-  return bundle;
 }

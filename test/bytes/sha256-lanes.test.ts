@@ -70,6 +70,25 @@ test("messages may have their own padding, each at its own length, in the same b
   }
 });
 
+test.each([32, 64, 80])("payloads of %d bytes that lie side by side", (payloadBytes) => {
+  const prefix = Uint8Array.of(1);
+  const lanes = new Sha256Lanes(prefix, payloadBytes, 16);
+  const payloads = Array.from({ length: 16 }, (_, index) =>
+    Uint8Array.from({ length: payloadBytes }, (_byte, at) => index * 17 + at),
+  );
+  for (const count of [0, 1, 4, 7, 16]) {
+    lanes.packed.set(Buffer.concat(payloads));
+    lanes.digestPacked(count);
+    const digests = payloads
+      .slice(0, count)
+      .map((payload) => hash("sha256", Buffer.concat([prefix, payload]), "buffer"));
+    const found = lanes.digests.subarray(0, count * 32);
+    expect(Buffer.from(found)).toEqual(Buffer.concat(digests));
+    // They lie where the first payloads lay, for the next level of a tree.
+    expect(Buffer.from(lanes.packed.subarray(0, count * 32))).toEqual(Buffer.concat(digests));
+  }
+});
+
 test("more messages than there is room for are refused", () => {
   expect(() => new Sha256Lanes(new Uint8Array(1), 32, 4).digest(5)).toThrow(RangeError);
 });
