@@ -12,6 +12,8 @@ import { pointOf, pointsOf, runPoint } from "../../faults/storage/write-points.t
 
 const seed = Number(process.env["SPANSEAL_TEST_SEED"] ?? Date.now() % 1_000_000);
 const random = new Random(seed);
+/** Some hundred lives: half a minute, and several on a busy machine. */
+const timeout = 5 * 60_000;
 let sink: PathSink;
 
 beforeAll(async () => {
@@ -27,7 +29,7 @@ function oneOfEach<Item>(items: readonly Item[], groupOf: (item: Item) => string
   return [...groups.values()].map((group) => random.pick(group));
 }
 
-test("each write point fails once", async () => {
+test("each write point fails once", { timeout }, async () => {
   const calls = await callsOfLife(sink);
   const names = new Set(calls.map(pointOf));
   expect(rowsOf("STORAGE-WRITES"), "npm run faults writes it anew").toEqual([...names].toSorted());
@@ -49,7 +51,7 @@ function rowsOf(table: string): string[] {
   return names.filter((name) => name !== "scenario" && name !== "---").toSorted();
 }
 
-test("the power is cut", async () => {
+test("the power is cut", { timeout }, async () => {
   const cuts = await recordCuts(sink);
   const points = new Set(cuts.map(({ call }) => pointOf(call)));
   expect(rowsOf("STORAGE-CUTS"), "npm run faults writes it anew").toEqual([...points].toSorted());
