@@ -26,6 +26,8 @@ export const bodyTimeMsMax = 30_000;
 export const receivingMsMin = 200;
 /** Ingest: a complete body waits this long for its turn; then more comes than can be done. */
 export const queueTimeMsMax = 1_000;
+/** Ingest: the same where the queue has stood for that time: it is no burst that will pass. */
+export const standingTimeMsMax = 250;
 /** Ingest: a large deflated body waits this long for those before it. */
 export const inflateQueueTimeMsMax = 5_000;
 /** Ingest: requests that are being recorded, beyond which others wait for their turn. */

@@ -203,8 +203,10 @@ async function handOn(
     if (bytes.length === 0) return null;
     const peer = { address: exchange.peerAddress, authenticated };
     const request = { signal: exchange.signal, bytes, peer, receivedUnixNano: station.now() };
+    // Before they are handed on: they may be given back as soon as that.
+    const { length } = bytes;
     const durable = hand(request, exchange.connection, station);
-    station.turns.settle(bytes.length, durable);
+    station.turns.settle(length, durable);
     return { durable };
   } finally {
     turn.end();

@@ -20,6 +20,7 @@ export const EMPTY_MESSAGE: Buffer = Buffer.alloc(prefixBytes);
 export class MessageReader {
   private readonly bytesMax: number;
   private readonly admission: Admission;
+  private readonly onLength: (bytes: number) => void;
   private readonly prefix = Buffer.alloc(prefixBytes);
   /** Bytes of the prefix that came so far. */
   private prefixSize = 0;
@@ -27,9 +28,15 @@ export class MessageReader {
   private length = 0;
   private body: Body | undefined;
 
-  constructor(bytesMax: number, admission: Admission) {
+  /** @param onLength told as soon as the length is known; what it throws ends the reading */
+  constructor(
+    bytesMax: number,
+    admission: Admission,
+    onLength: (bytes: number) => void = () => undefined,
+  ) {
     this.bytesMax = bytesMax;
     this.admission = admission;
+    this.onLength = onLength;
   }
 
   /** @throws Refusal `too_large` as soon as the length is known, `overloaded`, `malformed` */
@@ -58,6 +65,7 @@ export class MessageReader {
     }
     this.length = this.prefix.readUInt32BE(1);
     if (this.length > this.bytesMax) throw tooLarge(`has more than ${this.bytesMax} bytes`);
+    this.onLength(this.length);
     return new Body(this.admission, this.length);
   }
 

@@ -204,7 +204,9 @@ async function call(
       isGone: () => stream.closed,
       ...(deadlineMs === undefined ? {} : { deadlineMs }),
       async read(admission, limit) {
-        const message = new MessageReader(station.requestBytesMax, admission);
+        const message = new MessageReader(station.requestBytesMax, admission, (bytes) =>
+          station.turns.check(peer.connection, bytes),
+        );
         await collect(stream, { limit, admission }, (chunk) => {
           peer.connection.bodyBytes += chunk.length;
           message.push(chunk);
@@ -255,8 +257,9 @@ function refuse(stream: ServerHttp2Stream, refusal: Refusal, connection: Connect
 }
 
 /**
- * Throws away what a sender still sends after its answer, within bounds of time and size; most
- * stop by themselves. Closing at once would overtake the answer.
+ * Throws away what a sender still sends after its answer, within bounds of time and size; clients
+ * of gRPC stop by themselves. A reset that comes in one read with the answer would make clients on
+ * node:http2 lose the answer, and with it the data.
  */
 function linger(stream: ServerHttp2Stream, connection: Connection): void {
   if (stream.readableEnded) return;

@@ -26,6 +26,7 @@ interface IngestBounds {
   readonly answerTimeMsMax: number;
   readonly receivingMsMin: number;
   readonly queueTimeMsMax: number;
+  readonly standingTimeMsMax: number;
   readonly workSliceMs: number;
 }
 
@@ -67,7 +68,8 @@ export async function startReceivers(
 ): Promise<Receivers> {
   const bounds = boundsOf(options);
   const turns = new Turns({ ...bounds, unsettledBytesMax: limits.unsettledBytesMax });
-  const inflations = new Turns({ ...bounds, queueTimeMsMax: limits.inflateQueueTimeMsMax });
+  const { workSliceMs } = bounds;
+  const inflations = new Turns({ workSliceMs, queueTimeMsMax: limits.inflateQueueTimeMsMax });
   const budget = new Budget(bounds, {
     makeRoom: (...room) => inflations.makeRoom(...room) || turns.makeRoom(...room),
   });
@@ -170,6 +172,7 @@ function boundsOf(options: ReceiverOptions): IngestBounds {
     answerTimeMsMax: options.answerTimeMsMax ?? limits.answerTimeMsMax,
     receivingMsMin: options.receivingMsMin ?? limits.receivingMsMin,
     queueTimeMsMax: options.queueTimeMsMax ?? limits.queueTimeMsMax,
+    standingTimeMsMax: options.standingTimeMsMax ?? limits.standingTimeMsMax,
     workSliceMs: options.workSliceMs ?? limits.workSliceMs,
   };
   // A compressed request holds both of its forms for a moment; less could never take the largest.

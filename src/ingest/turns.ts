@@ -7,12 +7,18 @@
  *
  * Work stops every few milliseconds for the network: what cannot be done in time must be seen and
  * refused, which is cheap, and not wait unseen in the kernel's buffers.
+ *
+ * A burst may wait for long. A queue that has stood for as long is no burst: as much is refused
+ * whether it is long or short, so it is kept short, and what is accepted is accepted soon (the idea
+ * of CoDel, RFC 8289).
  */
 import { Refusal } from "./refusal.ts";
 
 export interface TurnBounds {
   /** A request that waited this long is refused. */
   readonly queueTimeMsMax: number;
+  /** The same where the queue has stood for that time; absent where it may always be as long. */
+  readonly standingTimeMsMax?: number;
   /** Work between two looks at the network. */
   readonly workSliceMs: number;
   /** Turns at a time, where the work is done elsewhere; otherwise one. */
@@ -40,6 +46,8 @@ export interface Turn {
 }
 
 const nothing: Held = { bytes: 0, release: () => undefined };
+/** Of what a request may wait: who comes later and sends less goes before it. */
+const doorShare = 0.75;
 /** What recent turns still count after another one. */
 const recentShare = 0.98;
 /** Of a request that waits, beside its body: headers, streams, promises. */
@@ -67,14 +75,22 @@ export class Turns {
   /** Of recent turns: what a byte costs. */
   #recentMs = 0;
   #recentBytes = 1;
+  /** The same with all that is done between the beginnings of two turns, while others wait. */
+  #betweenMs = 0;
+  #betweenBytes = 1;
+  /** The last beginning; undefined where nobody waited then. */
+  #began: { readonly atMs: number; readonly bytes: number } | undefined;
   /** Work since the last look at the network. */
   #spentMs = 0;
   #willLook = false;
   #expiry: NodeJS.Timeout | undefined;
+  /** When the oldest request had last not waited for half of what is allowed in a standing queue. */
+  #shortAtMs: number;
 
   constructor(bounds: TurnBounds, now: () => number = () => performance.now()) {
     this.#bounds = bounds;
     this.#now = now;
+    this.#shortAtMs = now();
   }
 
   /** Requests that wait for their turn. */
@@ -89,13 +105,19 @@ export class Turns {
    * @throws Refusal `overloaded`
    */
   check(sender: Sender, bytes: number): void {
-    const own = this.#finishOf(sender, bytes);
+    const bySender = this.#bytesBySender();
+    const ownBytes = bySender.get(sender) ?? 0;
+    const finish = this.#finishOf(sender, ownBytes + bytes);
     let aheadMs = 0;
-    for (const one of this.#waiting) {
-      if (this.#finishOf(one.sender, one.held.bytes) > own) continue;
-      aheadMs += one.held.bytes * this.#msPerByte;
+    for (const [one, waitingBytes] of bySender) {
+      // Of the others, what is their due until this one is done.
+      const dueMs = one === sender ? Infinity : finish - this.#finishOf(one, 0);
+      aheadMs += Math.min(waitingBytes * this.#msPerByte, Math.max(0, dueMs));
     }
-    if (aheadMs > this.#bounds.queueTimeMsMax) throw this.#tooMuch();
+    // A turn is not all that a request needs: it is written, and others are refused meanwhile.
+    const perByte = Math.max(this.#msPerByte, this.#betweenMs / Math.max(1, this.#betweenBytes));
+    const factor = this.#msPerByte === 0 ? 1 : perByte / this.#msPerByte;
+    if (aheadMs * factor > doorShare * this.#waitMsMax()) throw this.#tooMuch();
   }
 
   /** @throws Refusal `overloaded` where the turn does not come in time. */
@@ -123,6 +145,14 @@ export class Turns {
     most.held.release();
     most.refuse(refusal);
     return true;
+  }
+
+  #bytesBySender(): Map<Sender, number> {
+    const bySender = new Map<Sender, number>();
+    for (const { sender, held } of this.#waiting) {
+      bySender.set(sender, (bySender.get(sender) ?? 0) + held.bytes);
+    }
+    return bySender;
   }
 
   /** The newest request of the sender whose waiting requests hold most. */
@@ -158,6 +188,7 @@ export class Turns {
 
   #begin(sender: Sender, bytes: number): Turn {
     const startedMs = this.#now();
+    this.#noteBeginning(startedMs, bytes);
     this.#busy++;
     this.#virtualMs = Math.max(this.#virtualMs, sender.served);
     const start = this.#virtualMs;
@@ -177,6 +208,14 @@ export class Turns {
         this.#next();
       },
     };
+  }
+
+  #noteBeginning(atMs: number, bytes: number): void {
+    if (this.#began !== undefined) {
+      this.#betweenMs = this.#betweenMs * recentShare + atMs - this.#began.atMs;
+      this.#betweenBytes = this.#betweenBytes * recentShare + this.#began.bytes;
+    }
+    this.#began = this.#waiting.size === 0 ? undefined : { atMs, bytes };
   }
 
   get #msPerByte(): number {
@@ -221,7 +260,7 @@ export class Turns {
   #watchExpiry(): void {
     const [oldest] = this.#waiting;
     if (oldest === undefined || this.#expiry !== undefined) return;
-    const left = oldest.sinceMs + this.#bounds.queueTimeMsMax - this.#now();
+    const left = oldest.sinceMs + this.#waitMsMax() - this.#now();
     this.#expiry = setTimeout(
       () => {
         this.#expiry = undefined;
@@ -232,8 +271,18 @@ export class Turns {
     ).unref();
   }
 
+  /** How long a request may wait now. */
+  #waitMsMax(): number {
+    const { queueTimeMsMax, standingTimeMsMax = queueTimeMsMax } = this.#bounds;
+    const now = this.#now();
+    const [oldest] = this.#waiting;
+    const isShort = oldest === undefined || now - oldest.sinceMs < standingTimeMsMax / 2;
+    if (isShort) this.#shortAtMs = now;
+    return now - this.#shortAtMs > queueTimeMsMax ? standingTimeMsMax : queueTimeMsMax;
+  }
+
   #expire(): void {
-    const before = this.#now() - this.#bounds.queueTimeMsMax;
+    const before = this.#now() - this.#waitMsMax();
     for (const one of this.#waiting) {
       if (one.sinceMs > before) return;
       this.#waiting.delete(one);

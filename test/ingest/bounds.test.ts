@@ -7,6 +7,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { Connections } from "../../src/ingest/connections.ts";
 import type { IngestLogEntry } from "../../src/ingest/exchange.ts";
 import { listen } from "../../src/ingest/listener.ts";
+import { unsettledBytesMax } from "../../src/limits.ts";
+import { field } from "../conformance/payloads.ts";
 import { agentRequest } from "../support/agent-load.ts";
 import { grpcClient, TRACES } from "./grpc-client.ts";
 import { decodeStatus } from "../support/google-status.ts";
@@ -255,6 +257,26 @@ describe("overload", () => {
     for (const { socket } of stuffed) socket.destroy();
     await idle(rig);
     expect(rig.receivers.inFlight().bytes).toBe(0);
+  });
+
+  test("what waits for the disk is bounded, whatever became of its bytes", async () => {
+    const rig = await startRig();
+    const slow = gate();
+    rig.handle = ({ bytes }) => {
+      // As a handler that hands them to a thread.
+      (bytes.buffer as ArrayBuffer).transfer(0);
+      return slow.opened;
+    };
+    const unknown = 2;
+    const body = field(unknown, Buffer.alloc(MIB));
+    const sent = Array.from({ length: 8 }, () => post(rig.httpPort, { body }));
+    await until(() => rig.receivers.inFlight().bytes > 7 * MIB);
+    const most = Math.ceil(unsettledBytesMax / MIB);
+    await until(() => rig.requests.length >= most);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(rig.requests).toHaveLength(most);
+    slow.open();
+    expect((await Promise.all(sent)).map(({ status }) => status)).toEqual(Array(8).fill(200));
   });
 
   test("a connection that cannot be accepted is told, and does not end the process", async () => {

@@ -1,15 +1,19 @@
 /** Whose turn it is: fair among senders, bounded in time, with looks at the network between. */
 import { expect, test } from "vitest";
 import { Refusal } from "../../src/ingest/refusal.ts";
-import { type Held, type Sender, Turns } from "../../src/ingest/turns.ts";
+import { type Held, type Sender, type TurnBounds, Turns } from "../../src/ingest/turns.ts";
 
 /** A clock that only work moves. */
 class Work {
   ms = 0;
-  readonly turns = new Turns({ queueTimeMsMax: 1_000, workSliceMs: 5 }, () => this.ms);
+  readonly turns: Turns;
   /** Who was worked for, in order. */
   readonly order: string[] = [];
   readonly refused: string[] = [];
+
+  constructor(bounds: Partial<TurnBounds> = {}) {
+    this.turns = new Turns({ queueTimeMsMax: 1_000, workSliceMs: 5, ...bounds }, () => this.ms);
+  }
 
   /** One request that occupies the thread for `ms`. */
   async send(name: string, sender: Sender, ms: number, held = nothing): Promise<void> {
@@ -72,6 +76,68 @@ test("what waits too long is refused, and what would wait too long is refused at
   expect(work.order).toEqual(["0", "1", "2", "3"]);
   expect(work.refused).toEqual(["4", "5", "6"]);
   expect(work.turns.waiting).toBe(0);
+});
+
+test("a burst may wait for long, a queue that stands is kept short, and one that passed is none", async () => {
+  const work = new Work({ standingTimeMsMax: 200 });
+  const held: Held = { bytes: 10_000, release: () => undefined };
+  const waitedMs: number[] = [];
+  const sent: Promise<void>[] = [];
+  let atTheDoor = 0;
+  let late = 0;
+  /** Milliseconds that the work of one takes. */
+  const costMs = 10;
+  const request = async (): Promise<void> => {
+    const since = work.ms;
+    const one = sender();
+    let isIn = false;
+    try {
+      work.turns.check(one, held.bytes);
+      isIn = true;
+      const turn = await work.turns.take(one, held);
+      waitedMs.push(work.ms - since);
+      work.ms += costMs;
+      turn.end();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (isIn) late++;
+      else atTheDoor++;
+    }
+  };
+  /** So many come while as many milliseconds of work are done. */
+  const during = async (requests: number, ms: number): Promise<void> => {
+    const end = work.ms + ms;
+    const begin = work.ms;
+    for (let come = 0; work.ms < end;) {
+      const due = Math.floor(((work.ms - begin) / ms) * requests) + 1;
+      for (; come < Math.min(due, requests); come++) sent.push(request());
+      const before = work.ms;
+      await new Promise((resolve) => setImmediate(resolve));
+      // Nobody waits: time passes.
+      if (work.ms === before) work.ms += 1;
+    }
+  };
+  await during(1, 20);
+  // A burst of 70 at once, 700 ms of work: all are done.
+  waitedMs.length = 0;
+  sent.push(...Array.from({ length: 70 }, request));
+  await Promise.all(sent);
+  expect(waitedMs).toHaveLength(70);
+  expect(Math.max(...waitedMs)).toBeGreaterThan(600);
+  // Twice what can be done, for long.
+  await during(600, 3_000);
+  waitedMs.length = 0;
+  [atTheDoor, late] = [0, 0];
+  await during(600, 3_000);
+  expect(atTheDoor).toBeGreaterThan(9 * late);
+  expect(waitedMs.length).toBeGreaterThan(280);
+  expect(Math.max(...waitedMs)).toBeLessThanOrEqual(200);
+  await Promise.all(sent);
+  // It passed: a burst may wait again.
+  await during(1, 20);
+  waitedMs.length = 0;
+  await Promise.all(Array.from({ length: 70 }, request));
+  expect(waitedMs).toHaveLength(70);
 });
 
 test("the network is looked at between slices of work", async () => {
