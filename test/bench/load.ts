@@ -40,8 +40,9 @@ const requests = Math.ceil(Number(values.spans) / batch);
 const rate = Number(values.rate);
 const json = values.protocol === "json";
 
-/** Resolves to true where the request was acknowledged. */
-type Send = (body: Uint8Array) => Promise<boolean>;
+/** `refused`: to be sent again. */
+type Answer = "accepted" | "refused" | "failed";
+type Send = (body: Uint8Array) => Promise<Answer>;
 
 export interface Latencies {
   readonly p50Ms: number;
@@ -49,10 +50,14 @@ export interface Latencies {
   readonly maxMs: number;
 }
 
+/** Latencies are those of accepted requests. */
 export interface LoadResult extends Latencies {
   /** Spans. */
   readonly accepted: number;
   readonly refused: number;
+  readonly failed: number;
+  /** How long a refusal took. */
+  readonly refusals: Latencies;
   readonly seconds: number;
   readonly bytesPerSpan: number;
   readonly senders: readonly Latencies[];
@@ -106,7 +111,11 @@ function grpcSender(): Send {
       const note = (fields: http2.IncomingHttpHeaders): unknown =>
         (status ??= fields["grpc-status"]);
       stream.on("response", note).on("trailers", note);
-      stream.on("error", () => undefined).on("close", () => resolve(status === "0"));
+      // As every client of gRPC does: nobody reads the rest of a call that has its status.
+      stream.on("response", () => {
+        if (status !== undefined) stream.close(http2.constants.NGHTTP2_NO_ERROR);
+      });
+      stream.on("error", () => undefined).on("close", () => resolve(grpcAnswer(status)));
       stream.resume();
       const prefix = Buffer.alloc(5);
       prefix[0] = values.compression === "none" ? 0 : 1;
@@ -117,7 +126,7 @@ function grpcSender(): Send {
 }
 
 function httpSender(): Send {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: rate > 0 ? 16 : 1 });
+  const agent = new http.Agent({ keepAlive: true, maxSockets: rate > 0 ? 64 : 1 });
   const headers = {
     "content-type": json ? "application/json" : "application/x-protobuf",
     ...(values.compression !== "none" && { "content-encoding": values.compression }),
@@ -127,23 +136,38 @@ function httpSender(): Send {
       const options = { port, path: "/v1/traces", method: "POST", agent, headers };
       const request = http.request({ host: "127.0.0.1", ...options }, (response) => {
         response.resume();
-        response.on("end", () => resolve(response.statusCode === 200));
+        response.on("end", () => resolve(httpAnswer(response.statusCode)));
       });
-      request.on("error", () => resolve(false));
+      request.on("error", () => resolve("failed"));
       request.end(body);
     });
 }
 
-/** One sender, and what it saw. */
+const unavailable = "14";
+
+function grpcAnswer(status: unknown): Answer {
+  if (status === "0") return "accepted";
+  return status === unavailable ? "refused" : "failed";
+}
+
+function httpAnswer(status: number | undefined): Answer {
+  if (status === 200) return "accepted";
+  return status === 503 ? "refused" : "failed";
+}
+
+/** One sender, and how long each answer took that it saw. */
 class Sender {
-  readonly latenciesMs: number[] = [];
-  accepted = 0;
+  readonly answeredMs: Readonly<Record<Answer, number[]>> = {
+    accepted: [],
+    refused: [],
+    failed: [],
+  };
   readonly #send: Send = values.protocol === "grpc" ? grpcSender() : httpSender();
 
   async send(body: Uint8Array): Promise<void> {
     const start = performance.now();
-    if (await this.#send(body)) this.accepted += batch;
-    this.latenciesMs.push(performance.now() - start);
+    const answer = await this.#send(body);
+    this.answeredMs[answer].push(performance.now() - start);
   }
 }
 
@@ -168,7 +192,8 @@ async function pace(
   const underWay: Promise<void>[] = [];
   for (let index = 0; index < requests; index++) {
     const dueMs = begin + (index * batch * 1000) / rate;
-    if (dueMs > performance.now()) await sleep(dueMs - performance.now());
+    const waitMs = dueMs - performance.now();
+    if (waitMs > 0) await sleep(waitMs);
     underWay.push(senders[index % senders.length]!.send(body(index)));
   }
   await Promise.all(underWay);
@@ -190,14 +215,16 @@ async function main(): Promise<void> {
   const begin = performance.now();
   await (rate > 0 ? pace : saturate)(senders, body);
   const seconds = (performance.now() - begin) / 1000;
-  const accepted = senders.reduce((sum, sender) => sum + sender.accepted, 0);
+  const all = (answer: Answer): number[] => senders.flatMap(({ answeredMs }) => answeredMs[answer]);
   const result: LoadResult = {
-    accepted,
-    refused: requests * batch - accepted,
+    accepted: batch * all("accepted").length,
+    refused: batch * all("refused").length,
+    failed: batch * all("failed").length,
     seconds,
     bytesPerSpan: templates[0]!.stamped(0n).length / batch,
-    ...latencies(senders.flatMap(({ latenciesMs }) => latenciesMs)),
-    senders: senders.map(({ latenciesMs }) => latencies(latenciesMs)),
+    ...latencies(all("accepted")),
+    refusals: latencies(all("refused")),
+    senders: senders.map(({ answeredMs }) => latencies(answeredMs.accepted)),
   };
   process.stdout.write(`${JSON.stringify(result)}\n`);
   process.exit(0);

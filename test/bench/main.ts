@@ -46,7 +46,9 @@ is what bounds the rate when there are cores enough: with N cores at most
 1 / max(busiest, CPU / N).
 
 The first row is the usual one, the others vary one thing. With a rate, requests leave when they
-are due, whatever became of those before; half load is half of what the first row took.
+are due, whatever became of those before; half load is half of what the first row took, twice
+the load is twice as much. Latencies are those of requests that were accepted, refusals have a line
+of their own.
 
 CPU time hardly depends on what else the machine does; acked/s and latencies do.
 
@@ -55,7 +57,7 @@ CPU time hardly depends on what else the machine does; acked/s and latencies do.
 --whole          the whole alone
 --only TEXT      the rows of the whole whose name has TEXT, e.g. base, "half load", JSON, busy
 --runs N         runs of each row
---rate N         spans a second of the half-load row, or of a soak
+--rate N         spans a second that one core takes, for the rows with a load, or those of a soak
 --soak MINUTES   one run at 10,000 spans a second, with the resident memory of each minute
 --dist           what a release runs: dist/, built anew (from source, RSS has the type stripper)
 --profile FOLDER a CPU profile of each sidecar, for Chromium's developer tools
@@ -100,15 +102,26 @@ const STAGE_COLUMNS = [
   { title: "MB/s", width: 8 },
 ];
 
+const letters: Readonly<Record<Measured["unit"], string>> = {
+  spans: "s",
+  records: "r",
+  requests: "q",
+};
+
 function printStages(stages: readonly Measured[]): void {
   say(tableHead(STAGE_COLUMNS));
   for (const { stage, cpuMicros, bytesPerSpan, unit } of stages) {
     const micros = median(cpuMicros);
     const rate = bytesPerSpan === 0 ? "" : whole(bytesPerSpan / micros);
-    const cells = [stage, spread(cpuMicros, micro), `${whole(1e6 / micros)} ${unit[0]}`, rate];
+    const cells = [
+      stage,
+      spread(cpuMicros, micro),
+      `${whole(1e6 / micros)} ${letters[unit]}`,
+      rate,
+    ];
     say(row(STAGE_COLUMNS, cells));
   }
-  say("(s: spans, r: records)\n");
+  say("(s: spans, r: records, q: requests of 512 spans)\n");
 }
 
 async function stages(folder: string): Promise<Measured[]> {

@@ -6,7 +6,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { startReceivers } from "../../src/ingest/receivers.ts";
+import { type ReceiverOptions, startReceivers } from "../../src/ingest/receivers.ts";
 import { cpuMicrosSince } from "./stages.ts";
 import type { Measured, StageOptions } from "./stages.ts";
 import { requestsOf, spansPerRequest } from "./requests.ts";
@@ -26,24 +26,49 @@ const WAYS: readonly Way[] = [
   { stage: "receive HTTP JSON", protocol: "json", compression: "none" },
 ];
 
+const REFUSED: readonly Way[] = [
+  { stage: "refuse a request, gRPC", protocol: "grpc", compression: "none" },
+  { stage: "refuse a request, HTTP", protocol: "http", compression: "none" },
+];
+
 export async function measureReceiving(options: StageOptions): Promise<Measured[]> {
   const { bytesPerSpan } = requestsOf("880 B", 0.02);
+  const received = await measureWays(WAYS, options, {});
+  const refused = await measureWays(REFUSED, options, { requestsMax: 0 });
+  return [
+    ...received.map(({ stage, cpuMicros }): Measured => ({
+      stage,
+      cpuMicros: cpuMicros.map((micros) => micros / spansPerRequest),
+      bytesPerSpan,
+      unit: "spans",
+    })),
+    ...refused.map((measured): Measured => ({ ...measured, bytesPerSpan: 0, unit: "requests" })),
+  ];
+}
+
+type PerRequest = Pick<Measured, "stage" | "cpuMicros">;
+
+async function measureWays(
+  ways: readonly Way[],
+  options: StageOptions,
+  bounds: Pick<ReceiverOptions, "requestsMax">,
+): Promise<PerRequest[]> {
   const loopback = { host: "127.0.0.1", port: 0 };
   const now = (): bigint => BigInt(Date.now()) * 1_000_000n;
-  const receivers = await startReceivers({ grpc: loopback, http: loopback, now }, () =>
+  const receivers = await startReceivers({ grpc: loopback, http: loopback, now, ...bounds }, () =>
     Promise.resolve(),
   );
-  const measured: Measured[] = [];
-  for (const way of WAYS) {
+  const measured: PerRequest[] = [];
+  for (const way of ways) {
     const { port } = receivers[way.protocol === "grpc" ? "grpc" : "http"]!;
     await send(way, port, options.warmUpRounds);
     const cpuMicros: number[] = [];
     for (let run = 0; run < options.runs; run++) {
       const before = process.cpuUsage();
       await send(way, port, options.rounds);
-      cpuMicros.push(cpuMicrosSince(before) / (options.rounds * spansPerRequest));
+      cpuMicros.push(cpuMicrosSince(before) / options.rounds);
     }
-    measured.push({ stage: way.stage, cpuMicros, bytesPerSpan, unit: "spans" });
+    measured.push({ stage: way.stage, cpuMicros });
   }
   await receivers.close(0);
   return measured;

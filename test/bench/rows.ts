@@ -6,8 +6,10 @@ export interface Row extends Scenario {
   readonly runs: number;
 }
 
-/** Of a row whose rate depends on what the machine can do: half of what one core takes. */
-export const halfLoad = "half";
+/** Of a row whose rate depends on what the machine can do: so many times what one core takes. */
+export interface Share {
+  readonly ofCore: number;
+}
 
 const usual: Scenario = {
   name: "",
@@ -27,7 +29,7 @@ export const base: Row = { ...usual, name: "base: gRPC, HTTP sink", runs: 3 };
 
 type Variation = Partial<Omit<Row, "load">> & {
   readonly name: string;
-  readonly load?: Scenario["load"] | typeof halfLoad;
+  readonly load?: Scenario["load"] | Share;
 };
 
 const gzipBoth = { compression: "gzip", sinkCompression: "gzip" } as const;
@@ -48,12 +50,18 @@ export const variations: readonly Variation[] = [
   { name: "  gzip in and out", protocol: "json", ...gzipBoth },
   { name: "gRPC, 1 worker, 2 cores", workers: 1, cores: 2, runs: 2 },
   { name: "gRPC, 2 workers, 2 cores", workers: 2, cores: 2 },
-  { name: "gRPC, half load", load: halfLoad },
+  { name: "gRPC, half load", load: { ofCore: 0.5 } },
   { name: "  10,000 spans/s", load: 10_000 },
   { name: "  4 busy senders, 8 small", load: "fair" },
+  { name: "gRPC, a tenth of the load", load: { ofCore: 0.1 } },
+  { name: "  twice the load", load: { ofCore: 2 } },
+  { name: "  four times the load", load: { ofCore: 4 } },
+  { name: "HTTP, twice the load", protocol: "http", load: { ofCore: 2 } },
 ];
 
-export function rowOf(variation: Variation, halfOfCore: number): Row {
-  const load = variation.load === halfLoad ? halfOfCore : (variation.load ?? usual.load);
-  return { ...usual, runs: 1, ...variation, load };
+/** @param core spans a second that one core takes */
+export function rowOf(variation: Variation, core: number): Row {
+  const load = variation.load ?? usual.load;
+  const rate = typeof load === "object" ? Math.round(load.ofCore * core) : load;
+  return { ...usual, runs: 1, ...variation, load: rate };
 }

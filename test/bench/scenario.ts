@@ -65,7 +65,12 @@ export interface Outcome extends Latencies {
   /** Of the thread that used most: what bounds the rate however many cores there are. */
   readonly threadMicrosPerSpan: number;
   readonly acceptedPerSecond: number;
+  readonly seconds: number;
+  /** Spans to be sent again, and those that were answered otherwise, or not at all. */
   readonly refused: number;
+  readonly failed: number;
+  /** How long a refusal took. */
+  readonly refusals: Latencies;
   /** Resident memory while the load ran: the middle of all samples, and the highest ever. */
   readonly residentMiB: number;
   readonly peakMiB: number;
@@ -150,7 +155,10 @@ async function underLoad(running: Running, run: () => Promise<Loads>): Promise<O
     cpuMicrosPerSpan: perSpan(cpuSeconds(pid) - cpuBefore),
     threadMicrosPerSpan: perSpan(Math.max(...threads)),
     acceptedPerSecond: usual.accepted / usual.seconds,
+    seconds: usual.seconds,
     refused: usual.refused + (small?.refused ?? 0),
+    failed: usual.failed + (small?.failed ?? 0),
+    refusals: usual.refusals,
     p50Ms: usual.p50Ms,
     p99Ms: usual.p99Ms,
     maxMs: usual.maxMs,

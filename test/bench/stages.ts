@@ -29,7 +29,7 @@ export interface Measured {
   /** Bytes of a span as it came; 0 where a rate in bytes says nothing. */
   readonly bytesPerSpan: number;
   /** What is counted; `records` for the verifier. */
-  readonly unit: "spans" | "records";
+  readonly unit: "spans" | "records" | "requests";
 }
 
 export interface StageOptions {

@@ -3,6 +3,7 @@ import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { base, rowOf, variations } from "./rows.ts";
 import type { Row } from "./rows.ts";
+import type { Latencies } from "./load.ts";
 import { measure } from "./scenario.ts";
 import type { Outcome, Spans, Target } from "./scenario.ts";
 import { median, micro, row, spread, tableHead, whole } from "./table.ts";
@@ -17,7 +18,7 @@ export interface WholeOptions {
   readonly only: string | undefined;
   /** Runs of a row; the row's own number where it is undefined. */
   readonly runs: number | undefined;
-  /** Spans a second of the half-load row; half of what the first row shows where it is undefined. */
+  /** Spans a second that one core takes; what the first row shows where it is undefined. */
   readonly rate: number | undefined;
   /** An empty folder; what is written stays there. */
   readonly folder: string;
@@ -55,15 +56,15 @@ export async function measureWhole(options: WholeOptions): Promise<Record<string
     if (!isBelow) above = variation.name;
     const name = isBelow ? `${above}: ${variation.name.trim()}` : variation.name;
     if (!isWanted(name)) continue;
-    await run(rowOf(variation, options.rate ?? halfOf(outcomes[base.name])), name);
+    await run(rowOf(variation, options.rate ?? coreOf(outcomes[base.name])), name);
   }
   printDisk(outcomes[base.name], say);
   return outcomes;
 }
 
-function halfOf(outcomes: readonly Outcome[] | undefined): number {
-  if (outcomes === undefined) return 10_000;
-  return Math.round(0.5e6 / median(outcomes.map(({ cpuMicrosPerSpan }) => cpuMicrosPerSpan)));
+function coreOf(outcomes: readonly Outcome[] | undefined): number {
+  if (outcomes === undefined) return 40_000;
+  return Math.round(1e6 / median(outcomes.map(({ cpuMicrosPerSpan }) => cpuMicrosPerSpan)));
 }
 
 async function runRow(scenario: Row, options: WholeOptions): Promise<Outcome[]> {
@@ -79,7 +80,7 @@ function print(name: string, outcomes: readonly Outcome[], say: (text: string) =
   const of = (pick: (outcome: Outcome) => number): string => whole(median(outcomes.map(pick)));
   const latency = (valueMs: number): string => (valueMs < 10 ? valueMs.toFixed(1) : whole(valueMs));
   const cpu = outcomes.map((outcome) => outcome.cpuMicrosPerSpan);
-  const latenciesOf = (pick: (outcome: Outcome) => Outcome | Outcome["small"]): string[] =>
+  const latenciesOf = (pick: (outcome: Outcome) => Latencies | undefined): string[] =>
     (["p50Ms", "p99Ms", "maxMs"] as const).map((which) =>
       latency(median(outcomes.map((outcome) => pick(outcome)![which]))),
     );
@@ -99,8 +100,17 @@ function print(name: string, outcomes: readonly Outcome[], say: (text: string) =
     const small = latenciesOf((outcome) => outcome.small);
     say(row(COLUMNS, ["    worst small sender", "", "", "", "", "", ...small, "", ""]));
   }
-  const refused = median(outcomes.map((outcome) => outcome.refused));
-  if (refused > 0) say(`    ${whole(refused)} spans were refused`);
+  const failed = median(outcomes.map((outcome) => outcome.failed));
+  if (failed > 0) say(`    ${whole(failed)} spans were neither accepted nor to be sent again`);
+  const refused = median(outcomes.map(refusedShare));
+  if (refused === 0) return;
+  const refusals = latenciesOf((outcome) => outcome.refusals);
+  const share = `    ${whole(100 * refused)} % refused, for later`;
+  say(row(COLUMNS, [share, "", "", "", "", "", ...refusals, "", ""]));
+}
+
+function refusedShare({ refused, acceptedPerSecond, seconds }: Outcome): number {
+  return refused / (refused + acceptedPerSecond * seconds);
 }
 
 function printDisk(outcomes: readonly Outcome[] | undefined, say: (text: string) => void): void {
