@@ -170,8 +170,10 @@ export function callOn(session: ClientHttp2Session, call: GrpcCall): Promise<Grp
     stream.on("trailers", (received) => (trailers = received));
     stream.on("data", (chunk: Buffer) => chunks.push(chunk));
     stream.on("error", () => undefined);
-    session.once("close", () => stream.destroy());
+    const end = (): void => void stream.destroy();
+    session.once("close", end);
     stream.on("close", () => {
+      session.off("close", end);
       clearTimeout(timer);
       if (headers[":status"] === undefined) reject(new Error("the stream ended without an answer"));
       else resolve(answerOf(headers, trailers, Buffer.concat(chunks)));

@@ -2,7 +2,6 @@
 import { Dice } from "../ingest-json/random-otlp.ts";
 import { addInput, inputsOf } from "./corpus.ts";
 import { Coverage } from "./coverage.ts";
-import { mutate } from "./mutate.ts";
 import type { Target } from "./targets.ts";
 
 /** Blocks of source that an input may run: what is beyond is a hang to be, whatever the clock says. */
@@ -35,7 +34,7 @@ export class Fuzzer {
     const dice = this.#dice;
     const input = isKnown
       ? this.#pool[this.runs]!
-      : mutate(dice.pick(this.#pool), dice, dice.pick(this.#pool));
+      : this.#target.change(dice.pick(this.#pool), dice, dice.pick(this.#pool));
     this.runs++;
     try {
       await this.#target.run(input);
@@ -44,7 +43,7 @@ export class Fuzzer {
     }
     const { isNew, steps } = this.#coverage.take();
     this.stepsPerByteMax = Math.max(this.stepsPerByteMax, Math.floor(steps / (input.length + 1)));
-    if (steps > stepsMin + stepsPerByte * input.length) {
+    if (this.#target.isShared !== true && steps > stepsMin + stepsPerByte * input.length) {
       this.#found(input, new Error(`${steps} blocks for ${input.length} bytes`));
     }
     if (!isNew || isKnown) return;
@@ -54,8 +53,9 @@ export class Fuzzer {
     this.kept++;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#coverage.close();
+    await this.#target.close?.();
   }
 
   #found(input: Buffer, error: unknown): void {

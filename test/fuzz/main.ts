@@ -1,7 +1,7 @@
 /**
  * Fuzzes what senders can reach, guided by the blocks of source that an input runs:
  *
- *     npm run fuzz -- --target protobuf|json|grpc|inflate [--seconds 60] [--seed N]
+ *     npm run fuzz -- --target http1|http2|protobuf|json|grpc|inflate [--seconds 60] [--seed N]
  *
  * Inputs that run something new are kept in `corpus/`, what breaks a rule in `findings/`; both are
  * replayed by the tests. Exit code 1 where something was found.
@@ -33,7 +33,7 @@ for (const target of chosen) {
   const fuzzer = new Fuzzer(target, Number(values.seed));
   const end = Date.now() + (1000 * Number(values.seconds)) / chosen.length;
   while (Date.now() < end && fuzzer.findings === 0) await fuzzer.step();
-  fuzzer.close();
+  await fuzzer.close();
   console.log(
     `${target.name}: seed ${values.seed}, ${fuzzer.runs} runs, ${fuzzer.kept} inputs kept, ` +
       `${fuzzer.findings} findings, at most ${fuzzer.stepsPerByteMax} blocks a byte`,

@@ -7,33 +7,34 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
-import { prepare } from "../../src/audit/prepare.ts";
-import { RequestError } from "../../src/audit/request-error.ts";
 import { SIGNALS, type Signal } from "../../src/audit/otlp/schema.ts";
-import { TraceMemory } from "../../src/audit/trace-memory.ts";
-import { WireError } from "../../src/bytes/wire.ts";
 import { Budget } from "../../src/ingest/budget.ts";
 import { checkWire } from "../../src/ingest/check-wire.ts";
 import { MessageReader } from "../../src/ingest/grpc-message.ts";
 import { type Encoding, inflateApart, inflateAtOnce } from "../../src/ingest/inflate.ts";
-import { JsonError, transcodeJson } from "../../src/ingest/json.ts";
-import { Refusal } from "../../src/ingest/refusal.ts";
-import { policy } from "../audit/setup.ts";
-import { otlp, TOP } from "../ingest-json/otlp-proto.ts";
-import { fullMessage, policyOf } from "../redact/support.ts";
+import { transcodeJson } from "../../src/ingest/json.ts";
+import type { Dice } from "../ingest-json/random-otlp.ts";
+import { TOP } from "../ingest-json/otlp-proto.ts";
 import { agentTelemetry } from "../support/agent-load.ts";
-import { encodeOtlp, encodeOtlpJson, type Plain } from "../support/otlp-writer.ts";
+import { encodeOtlp, encodeOtlpJson } from "../support/otlp-writer.ts";
+import { attempt, checkAccepted, decodes, isFault } from "./accepted.ts";
+import { inPieces, Listeners, type Transport } from "./connections.ts";
+import { changeGrpc, changeHttp, grpcConversations, httpConversations } from "./conversations.ts";
+import { mutate } from "./mutate.ts";
+import { plantedIn } from "./planted.ts";
 
 export interface Target {
   readonly name: string;
   readonly seeds: () => readonly Buffer[];
   /** @throws where something does not hold. */
   readonly run: (input: Buffer) => Promise<void> | void;
+  /** One that makes sense to whoever reads it, with something of another at times. */
+  readonly change: (input: Buffer, dice: Dice, other: Buffer) => Buffer;
+  /** Work that is not counted, because others do it meanwhile. */
+  readonly isShared?: boolean;
+  /** Gives back what runs have opened. */
+  readonly close?: () => Promise<void>;
 }
-
-/** In every place for text of some seeds: where a change leaves one whole, it must be gone after us. */
-const planted = ["jane.roe@example.com", "536-90-4399"];
-const redacting = policy({ redaction: policyOf({}) });
 
 /** The first byte chooses the signal. */
 function signalOf(input: Buffer): Signal {
@@ -42,82 +43,6 @@ function signalOf(input: Buffer): Signal {
 
 function signed(signal: Signal, body: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from([SIGNALS.indexOf(signal)]), body]);
-}
-
-function isFault(error: unknown): boolean {
-  return [WireError, JsonError, RequestError, Refusal].some((kind) => error instanceof kind);
-}
-
-/** @returns undefined where it was refused; any other error is a finding. */
-function attempt<T>(work: () => T): T | undefined {
-  try {
-    return work();
-  } catch (error) {
-    if (isFault(error)) return undefined;
-    throw error;
-  }
-}
-
-function checkAccepted(signal: Signal, bytes: Uint8Array): void {
-  const items = checkWire(signal, bytes);
-  const isDecodable = decodes(signal, bytes);
-  const request = {
-    signal,
-    bytes,
-    peer: { address: "", authenticated: false },
-    receivedUnixNano: 1_795_241_720_486_777_046n,
-  };
-  const batch = attempt(() => prepare(request, redacting, new TraceMemory()));
-  if (batch === undefined) return;
-  assert.equal(checkWire(signal, batch.forward), items, "the forward copy has other items");
-  assert.equal(decodes(signal, batch.forward) || !isDecodable, true, "the forward copy is broken");
-  const ids = idsOf(signal, bytes);
-  for (const value of planted) {
-    // Ids are bytes and never touched, so a mutated length can put text into one.
-    if (ids.includes(value)) continue;
-    for (const output of [batch.forward, batch.bodies]) assert.equal(around(output, value), "");
-  }
-}
-
-/** Where a planted value stands alone, with what is around it; nothing where it does not. */
-function around(output: Uint8Array, value: string): string {
-  const text = Buffer.from(output).toString("latin1");
-  // Beside more digits or letters it is part of something else.
-  const found = new RegExp(
-    `.{0,20}(?<![\\w.-])${RegExp.escape(value)}(?![\\w.-]).{0,20}`,
-    "s",
-  ).exec(text);
-  return found?.[0] ?? "";
-}
-
-/** Our decoder takes text that is no UTF-8, the other one does not: it is asked about the rest. */
-function decodes(signal: Signal, bytes: Uint8Array): boolean {
-  try {
-    otlp.lookupType(TOP[signal]).decode(bytes);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** All ids of a request, one after another. */
-function idsOf(signal: Signal, bytes: Uint8Array): string {
-  const found: string[] = [];
-  const walk = (value: unknown): void => {
-    if (typeof value !== "object" || value === null || value instanceof Uint8Array) return;
-    for (const [name, inner] of Object.entries(value)) {
-      if (inner instanceof Uint8Array && name.endsWith("Id"))
-        found.push(Buffer.from(inner).toString());
-      else walk(inner);
-    }
-  };
-  try {
-    walk(otlp.lookupType(TOP[signal]).decode(bytes));
-  } catch {
-    // What it cannot decode may hide text in ids, so nothing can be said of it.
-    return planted.join(" ");
-  }
-  return found.join(" ");
 }
 
 const encodings: readonly Exclude<Encoding, "identity">[] = ["gzip", "deflate", "zstd"];
@@ -157,9 +82,34 @@ function runGrpc(input: Buffer): void {
   if (received !== undefined) assert.deepEqual(Buffer.from(received.bytes), sent.subarray(5));
 }
 
+function connectionTarget(
+  name: string,
+  transport: Transport,
+  seeds: () => readonly Buffer[],
+  change: Target["change"],
+): Target {
+  let opened: Promise<Listeners> | undefined;
+  return {
+    name,
+    seeds,
+    change,
+    isShared: true,
+    async run(input) {
+      await (await (opened ??= Listeners.open())).meet(transport, inPieces(input));
+    },
+    async close() {
+      await (await opened)?.close();
+      opened = undefined;
+    },
+  };
+}
+
 export const targets: readonly Target[] = [
+  connectionTarget("http1", "http", httpConversations, changeHttp),
+  connectionTarget("http2", "grpc", grpcConversations, changeGrpc),
   {
     name: "protobuf",
+    change: mutate,
     seeds: () => [
       ...captures(".json").flatMap(transcoded),
       signed("traces", encodeOtlp(TOP.traces, seedTraces)),
@@ -173,6 +123,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: "json",
+    change: mutate,
     seeds: () => [
       ...captures(".json"),
       signed("traces", Buffer.from(encodeOtlpJson(TOP.traces, seedTraces))),
@@ -192,11 +143,13 @@ export const targets: readonly Target[] = [
   },
   {
     name: "grpc",
+    change: mutate,
     seeds: () => [Buffer.from("000000000003616263", "hex"), Buffer.from("03010000000161", "hex")],
     run: runGrpc,
   },
   {
     name: "inflate",
+    change: mutate,
     seeds: () => {
       const text = Buffer.from("telemetry ".repeat(200));
       const zeros = Buffer.alloc(2 * inflatedMax);
@@ -209,11 +162,6 @@ export const targets: readonly Target[] = [
 ];
 
 const seedTraces = agentTelemetry({ seed: 11, spans: 4, personalDataShare: 1 });
-
-function plantedIn(signal: Signal): Plain {
-  let at = 0;
-  return fullMessage(TOP[signal], () => `for ${planted[at++ % planted.length]} now`).value;
-}
 
 function transcoded(input: Buffer): Buffer[] {
   const signal = signalOf(input);
