@@ -4,7 +4,7 @@ import { connect as connectHttp2, type ClientHttp2Session } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { decodeStatus, type DecodedStatus } from "../support/google-status.ts";
 
-const answerMsMax = 10_000;
+const answerMsMax = 30_000;
 
 export interface HttpRequest {
   readonly method?: string;

@@ -1,6 +1,9 @@
 /** One row of a table of results, handed from a test to the reporter that writes the tables. */
 import type { TestContext } from "vitest";
 
+/** All of it, as `npm run faults` does; else what the other suites have time for. */
+export const isFull: boolean = process.env["SPANSEAL_FAULTS"] === "all";
+
 declare module "vitest" {
   interface TaskMeta {
     outcome?: Outcome;

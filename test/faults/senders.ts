@@ -4,7 +4,7 @@ import { record } from "./outcome.ts";
 import type { Report } from "./siege.ts";
 
 /** Not budgets: signs of a process that is blocked, or that holds what it should not. */
-const healthMsMax = 5_000;
+const healthMsMax = 20_000;
 const memoryMiBMax = 700;
 
 /** Makes the row. @returns what else was harmed: nothing, where all is well. */

@@ -5,6 +5,7 @@ import { describe, expect, test, vi } from "vitest";
 import { ledgerOf, metricsOf, readinessOf, eventually } from "../system/observation.ts";
 import { signals } from "../system/telemetry.ts";
 import { Gate } from "./gate.ts";
+import { isFull } from "./outcome.ts";
 import { sinkKinds } from "./sinks.ts";
 import type { Sink, SinkKind } from "./sinks.ts";
 import { conclude, kept, quick, Trial } from "./trial.ts";
@@ -109,11 +110,11 @@ function namedIn(ends: readonly ControlSeen[], actions: readonly ControlSeen[]):
 }
 
 const requestBytes = 30_000;
-const roundsOfOutage = 20;
+const roundsOfOutage = isFull ? 20 : 6;
 const perRound = 75;
 
 describe.each(sinkKinds)("$name sink, down for long", (kind) => {
-  test("thousands of requests, killed in the middle", { timeout: 300_000 }, async (context) => {
+  test("thousands of requests, killed in the middle", { timeout: 900_000 }, async (context) => {
     const { sink, gate, trial } = await begin(kind, { queue_size: "1GiB" });
     await gate.break("closed");
     const residentMib: number[] = [];
@@ -124,9 +125,10 @@ describe.each(sinkKinds)("$name sink, down for long", (kind) => {
     }
     const spooled = (await metricsOf(trial.sidecar)).get(queueMetric)!;
     expect(spooled).toBeGreaterThan(roundsOfOutage * perRound * requestBytes * 0.9);
-    // From the restart on half of it is added; the files hold it, not the process.
+    // From the restart on half of it is added; the files hold it, not the process. A short outage
+    // is less than what a heap may grow by.
     const afterRestart = residentMib.slice(roundsOfOutage / 2);
-    const added = (3 * spooled) / 2 / mib;
+    const added = isFull ? (3 * spooled) / 2 / mib : Infinity;
     expect(Math.max(...afterRestart) - afterRestart[1]!).toBeLessThan(added);
     await gate.mend();
     await allArrive(trial, sink);

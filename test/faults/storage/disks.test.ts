@@ -5,7 +5,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
 import { mountSmallDisk, noSmallDisk } from "../../slow/hostile-storage.ts";
 import { eventually, readinessWith, recordsOf } from "../../system/observation.ts";
-import { isFull, scenario } from "./scenario.ts";
+import { isFull } from "../outcome.ts";
+import { scenario } from "./scenario.ts";
 import { mountLossyDisk, noLossyDisk } from "./lossy-disk.ts";
 import { World } from "./world.ts";
 

@@ -10,7 +10,8 @@ import { expect, onTestFinished } from "vitest";
 import { spanseal } from "../../cli/command.ts";
 import { temporaryFolder } from "../../service/sidecar-process.ts";
 import { readinessOf } from "../../system/observation.ts";
-import { isFull, scenario } from "./scenario.ts";
+import { isFull } from "../outcome.ts";
+import { scenario } from "./scenario.ts";
 import { World } from "./world.ts";
 
 const main = join(import.meta.dirname, "../../../src/cli/main.ts");

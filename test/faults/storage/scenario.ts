@@ -1,15 +1,12 @@
 /** A scenario whose recovery is counted: a test, and a row of a table. */
 import { describe, expect, test } from "vitest";
 import type { TestContext } from "vitest";
-import { record } from "../outcome.ts";
+import { isFull, record } from "../outcome.ts";
 import { noCounts } from "./counts.ts";
 import type { Counts } from "./counts.ts";
 
 /** One for each way to run: they take minutes, and can be written one by one. */
 type StorageTable = "STORAGE-WRITES" | "STORAGE-CUTS" | "STORAGE-CALLS" | "STORAGE-PROCESSES";
-
-/** All of it, as `npm run faults` does; else what the slow suite has time for. */
-export const isFull = process.env["SPANSEAL_FAULTS"] === "all";
 
 /** Longer than a busy machine needs: none of this is about speed. */
 const timeout = isFull ? 1_800_000 : 300_000;

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { Random } from "../../support/agent-load.ts";
 import { countStuck, addCounts } from "./counts.ts";
 import type { Counts } from "./counts.ts";
-import { isFull, scenario } from "./scenario.ts";
+import { isFull } from "../outcome.ts";
+import { scenario } from "./scenario.ts";
 import { World } from "./world.ts";
 
 /** By what they do; a machine has one or the other name. */
