@@ -15,7 +15,7 @@ import {
   type Receivers,
   startReceivers,
 } from "../../src/ingest/receivers.ts";
-import { describeError } from "../../src/service/log.ts";
+import { describeError } from "../../src/service/logged-error.ts";
 import { askHttp, callGrpc, framed } from "../conformance/clients.ts";
 import { PROTOBUF, spanProtobuf } from "../conformance/payloads.ts";
 import { checkAccepted, redacting } from "./accepted.ts";
