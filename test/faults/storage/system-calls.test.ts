@@ -50,7 +50,8 @@ const missing = probe();
 const env = { UV_USE_IO_URING: "0", UV_THREADPOOL_SIZE: "1" };
 
 function strace(log: string, ...inject: readonly string[]): readonly string[] {
-  const parameters = ["-f", "--seccomp-bpf", "-qq", "-y", "-o", log];
+  // Quiet, but for how a process ended.
+  const parameters = ["-f", "--seccomp-bpf", "-q", "-y", "-o", log];
   return ["strace", ...parameters, "-e", `trace=${traced.join()}`, ...inject];
 }
 
