@@ -11,13 +11,16 @@ import { inputsOf } from "./corpus.ts";
 import { planted, plantedIn } from "./planted.ts";
 import { targets } from "./targets.ts";
 
-test.each(targets)("$name", async ({ name, seeds, run, change, close, isShared }) => {
+/** Connections wait for answers, on a busy machine for long. */
+const timeout = 300_000;
+
+test.each(targets)("$name", { timeout }, async ({ name, seeds, run, change, close, isShared }) => {
   onTestFinished(() => close?.());
   const known = [...seeds(), ...inputsOf("corpus", name), ...inputsOf("findings", name)];
   expect(known.length).toBeGreaterThan(1);
   for (const input of known) await run(input);
   const dice = new Dice(1);
-  for (let count = 0; count < (isShared === true ? 100 : 500); count++) {
+  for (let count = 0; count < (isShared === true ? 50 : 500); count++) {
     await run(change(dice.pick(known), dice, dice.pick(known)));
   }
 });
