@@ -1,7 +1,7 @@
 /**
  * Writes the tables of results beside the tests, from the outcomes that the tests recorded. Only
- * where all of them passed, so that no table says what one run has not shown; sections of files that
- * were not run stay as they are.
+ * where all of them passed, so that no table says what one run has not shown; sections and rows of
+ * files that were not run stay as they are.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -71,7 +71,7 @@ function sectionsIn(path: string): Map<string, string> {
 function document(before: ReadonlyMap<string, string>, rows: readonly Row[]): string {
   const sections = new Map(before);
   for (const [section, own] of Map.groupBy(rows, (row) => row.section)) {
-    sections.set(section, table(own));
+    sections.set(section, merged(sections.get(section), table(own)));
   }
   const parts = [...sections].toSorted(([left], [right]) => (left < right ? -1 : 1));
   return [head, ...parts.map(([name, text]) => `## ${name}\n\n${text}\n`)].join("\n");
@@ -88,4 +88,14 @@ function table(rows: readonly Row[]): string {
       line([scenario, ...columns.map((column) => cells[column] ?? "")]),
     ),
   ].join("\n");
+}
+
+/** The rows of an earlier run, where they have the same columns, with those of this one in them. */
+function merged(before: string | undefined, now: string): string {
+  const [head, rule, ...rows] = now.split("\n");
+  const [oldHead, , ...oldRows] = before?.split("\n") ?? [];
+  if (oldHead !== head) return now;
+  const scenarioOf = (row: string): string => row.slice(0, row.indexOf(" | "));
+  const byScenario = new Map([...oldRows, ...rows].map((row) => [scenarioOf(row), row]));
+  return [head, rule, ...byScenario.values()].join("\n");
 }
