@@ -63,7 +63,8 @@ function encodeIn(
   memory.setContext(PLACE.observed, encodeUtf8(`"${observed}"`));
   const writer = new JsonWriter(memory.bytes, bodyAt, (_, end) => memory.reserve(end));
   const composer = new Composer({ view, redacted, ids, memory, writer, ...desk }, authenticated);
-  const digests = Buffer.from(new ArrayBuffer(digestBytes * records.length));
+  const digests = pool.acquire(digestBytes * records.length);
+  const digestText = Buffer.from(digests.buffer, 0, digests.length);
   const bodies = new BodyBuffer(2 * view.bytes.length + roomBytes);
   const bodyEnds = new Uint32Array(records.length);
   for (let index = 0; index < records.length; index++) {
@@ -74,7 +75,7 @@ function encodeIn(
     memory.set(PLACE.nonce, view.bytes.length + index * nonceBytes, 0);
     composer.write(record);
     const digest = hash("sha256", writer.bytes.subarray(prefixAt, writer.at), "latin1");
-    digests.write(digest, index * digestBytes, "latin1");
+    digestText.write(digest, index * digestBytes, "latin1");
     bodies.add(writer, bodyAt);
     bodyEnds[index] = bodies.size;
     if (bodies.size > batchBytesMax) {
@@ -84,7 +85,7 @@ function encodeIn(
       );
     }
   }
-  return { bodies: bodies.finish(), bodyEnds, digests: new Uint8Array(digests.buffer) };
+  return { bodies: bodies.finish(), bodyEnds, digests };
 }
 
 /** Those of a batch, one after the other. */

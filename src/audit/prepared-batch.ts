@@ -13,7 +13,7 @@ export interface ChainName {
   readonly tenant: string;
 }
 
-/** Who has it owns `bodies` and `forward`, which may be the request's bytes. */
+/** Who has it owns its bytes; `forward` may be the request's. */
 export interface PreparedBatch {
   readonly signal: Signal;
   /** Number of records, possibly 0. */

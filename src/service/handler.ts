@@ -1,4 +1,5 @@
 /** One received request, from its bytes to its durable records. */
+import type { PreparedBatch } from "../audit/prepared-batch.ts";
 import type { Handler } from "../ingest/receivers.ts";
 import { pool } from "../bytes/pool.ts";
 import { Refusal } from "../ingest/refusal.ts";
@@ -20,24 +21,35 @@ export function requestHandler({ core, preparer, metrics }: HandlerParts): Handl
   return async (request, connection) => {
     refuseIfUnready(core);
     const batch = await preparer.prepare(request, connection);
-    const admission = core.forwarder?.admit(request.signal, batch.forward.length);
-    const started = performance.now();
     try {
-      const { appended, repeated, conflicts } = await core.ledger.append(batch);
-      metrics.commit({
-        recorded: appended,
-        repeated,
-        conflicts,
-        redactionsByClass: batch.statistics.redactionsByClass,
-        seconds: (performance.now() - started) / 1000,
-      });
+      await record(batch, core, metrics);
     } finally {
-      admission?.release();
       // They stand in log and spool, or are refused.
-      pool.release(batch.bodies);
-      pool.release(batch.forward);
+      const { ids, digests, bodies, forward } = batch;
+      for (const bytes of [ids, digests, bodies, forward]) pool.release(bytes);
     }
   };
+}
+
+async function record(
+  batch: PreparedBatch,
+  { ledger, forwarder }: HandlerParts["core"],
+  metrics: HandlerParts["metrics"],
+): Promise<void> {
+  const admission = forwarder?.admit(batch.signal, batch.forward.length);
+  const started = performance.now();
+  try {
+    const { appended, repeated, conflicts } = await ledger.append(batch);
+    metrics.commit({
+      recorded: appended,
+      repeated,
+      conflicts,
+      redactionsByClass: batch.statistics.redactionsByClass,
+      seconds: (performance.now() - started) / 1000,
+    });
+  } finally {
+    admission?.release();
+  }
 }
 
 /** Before the work of preparing, which would be in vain. */

@@ -33,7 +33,7 @@ const literal = Buffer.concat([Buffer.from([0x10, 1, 0x78, 100]), Buffer.alloc(1
 
 const lost = /ECONNRESET|EPIPE|network error|ERR_HTTP2/;
 const late = /timeout: no answer within 1000 ms/;
-const strange = /network error|ERR_HTTP2|ECONNRESET/;
+const strange = /HPE_INVALID_CONSTANT|network error|ERR_HTTP2|ECONNRESET/;
 
 const scenarios: readonly Scenario[] = [
   { name: "connection refused", fault: "closed", reason: /ECONNREFUSED/ },

@@ -120,8 +120,12 @@ async function pass(name: string): Promise<{ bodies: string[]; taken: string[] }
   const sidecar = await openSidecar(loaded, log);
   const { grpc, http } = sidecar.state().endpoints;
   const client = grpcClient(Number(grpc!.split(":").at(-1)));
-  const post: Post = async (body, headers) =>
-    (await fetch(`http://${http}/v1/traces`, { method: "POST", body, headers })).status;
+  // A refusal may come while the body is on its way, and end the connection.
+  const post: Post = (body, headers) =>
+    fetch(`http://${http}/v1/traces`, { method: "POST", body, headers }).then(
+      ({ status: code }) => code,
+      () => 503,
+    );
   const numbers = Array.from({ length: requestCount }, (_, number) => number);
   await Promise.all(numbers.map((number) => sendOne(number, post, client)));
   goOn.resolve();
