@@ -275,7 +275,7 @@ test("at the bound one signal is refused before it reaches the ledger, others go
     admission.release();
     admission.release();
   }
-  const full = { code: "spool_full", retryable: true };
+  const full = { code: "spool_full" };
   expect(() => forwarder.admit("traces", request.length)).toThrow(expect.objectContaining(full));
   await expect(log.append("traces", request)).rejects.toMatchObject(full);
   await expect(log.append("traces", request)).rejects.toThrow(/sending_queue\.queue_size is \d+/);
@@ -429,7 +429,7 @@ test("where one signal cannot be staged, none is", async () => {
         ["traces", traceRequest(["no"]), 1],
         ["logs", traceRequest(["no"]), 1],
       ]),
-    ).rejects.toMatchObject({ code: "spool_failed", retryable: true });
+    ).rejects.toMatchObject({ code: "spool_failed" });
     await log.append("logs", traceRequest(["b"]));
     for (const remains of ["synced", "seen"] as const) {
       expect((await deliverAll(files.after(remains), 2)).toSorted()).toEqual(["a", "b"]);
