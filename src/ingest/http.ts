@@ -148,7 +148,7 @@ function track(request: IncomingMessage, response: ServerResponse, receiver: Htt
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  { station, signals, reading }: HttpReceiver,
+  { station, signals, reading, broken }: HttpReceiver,
 ): Promise<void> {
   const signal = signals.get(pathOf(request.url ?? ""));
   const format = formatOf(request.headers["content-type"]);
@@ -163,7 +163,9 @@ async function serve(
     refusal = await receive({ ...httpExchange(body, signal, format), connection }, station);
   }
   if (response.destroyed || refusal?.code === "aborted") return;
-  answer(request, response, { refusal, format, last: station.draining });
+  // Behind bytes that could not be parsed comes no request, even where this one was whole.
+  const last = station.draining || broken.has(request.socket);
+  answer(request, response, { refusal, format, last });
 }
 
 /** Without the query, and without the slash at the end that configurations of exporters gather. */
