@@ -15,9 +15,9 @@ import { oneCall } from "../system/telemetry.ts";
 /** Stands in every hostile body: nothing of it may reach the log of the process. */
 export const marker = "planted-by-a-hostile-sender";
 
-/** As exporters repeat. */
+/** As exporters repeat: each delay is twice the one before it. The SDKs begin with a second. */
 const repeatsMax = 5;
-const repeatDelayMs = 200;
+const firstRepeatDelayMs = 250;
 
 export interface Report {
   /** Requests of honest senders, all of them acknowledged, and how often one was sent again. */
@@ -171,10 +171,10 @@ export class Siege {
       const name = `honest ${this.#nextId}`;
       const body = oneCall({ id: this.#nextId++, name });
       const started = performance.now();
-      for (let left = repeatsMax; !(await send(body, count)); left--) {
-        assert.ok(left > 0, "an honest sender gave up");
+      for (let repeat = 0; !(await send(body, count)); repeat++) {
+        assert.ok(repeat < repeatsMax, "an honest sender gave up");
         repeats++;
-        await delay(repeatDelayMs);
+        await delay(firstRepeatDelayMs * 2 ** repeat);
       }
       msMax = Math.max(msMax, performance.now() - started);
       this.#acknowledged.push(name);
