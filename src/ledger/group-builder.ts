@@ -89,12 +89,12 @@ export class GroupBuilder {
 
   /** Decides which records are new. `earlier`: what was asked for by `alike`. */
   decide(items: readonly Item[], earlier: EarlierRecords): void {
-    const count = items.reduce((sum, item) => sum + itemCount(item), 0);
+    const batches = items.filter((item) => item.type === "batch");
+    const count = numberPlaces(batches);
     if (count > this.#pending.capacity) this.#pending = this.#pending.another(2 * count);
     else this.#pending.clear();
-    const known = { contents: new GroupContents(items), earlier };
-    for (const item of items) {
-      if (item.type === "control") continue;
+    const known = { contents: new GroupContents(batches), earlier };
+    for (const item of batches) {
       for (let position = 0; position < item.batch.count; position++) {
         const at = position * idWords;
         const place = item.place + position;
@@ -272,18 +272,24 @@ function versions(window: DedupeWindow, newest: number): readonly number[] {
 
 const NONE: readonly number[] = [];
 
+/** Numbers the action records of a group, repeats included. @returns how many there are */
+function numberPlaces(items: readonly BatchItem[]): number {
+  let place = 0;
+  for (const item of items) {
+    item.place = place;
+    place += item.batch.count;
+  }
+  return place;
+}
+
 /** Content digests of a group's own records by their places, made where they are asked for. */
 class GroupContents {
   readonly #items: readonly BatchItem[];
   readonly #known = new Map<number, string>();
 
-  constructor(items: readonly Item[]) {
-    this.#items = items.filter((item) => item.type === "batch");
-    let place = 0;
-    for (const item of this.#items) {
-      item.place = place;
-      place += item.batch.count;
-    }
+  /** @param items with their places */
+  constructor(items: readonly BatchItem[]) {
+    this.#items = items;
   }
 
   of(place: number): string {
