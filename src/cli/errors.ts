@@ -1,9 +1,10 @@
 /** How a command ends: what it prints when it fails, and its exit code. */
 import { CommanderError } from "commander";
+import { reasonOf } from "../bytes/thrown.ts";
 import { ForwardError } from "../forward/forward-error.ts";
 import { FormatError } from "../ledger/format-error.ts";
 import { KeyError } from "../ledger/keys.ts";
-import { LedgerError, reasonOf } from "../ledger/ledger-error.ts";
+import { LedgerError } from "../ledger/ledger-error.ts";
 import { ReceiverError } from "../ingest/receiver-error.ts";
 import { PublishError } from "../publish/publish-error.ts";
 import { ConfigError } from "../service/config.ts";

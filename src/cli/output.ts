@@ -1,6 +1,6 @@
 /** Data goes to stdout, everything else to stderr. */
+import { isCode } from "../bytes/thrown.ts";
 import type { JsonValue } from "../bytes/canonical-json.ts";
-import { isCode } from "../ledger/files.ts";
 import { writeAll } from "../service/write-all.ts";
 
 const stdout = 1;

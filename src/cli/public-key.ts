@@ -1,7 +1,7 @@
 /** Public keys as a person gives them: a verifier key in the text of an option, or a file of them. */
 import { readFile } from "node:fs/promises";
+import { isCode } from "../bytes/thrown.ts";
 import { FormatError } from "../ledger/format-error.ts";
-import { isCode } from "../ledger/files.ts";
 import { parseVkey } from "../ledger/note.ts";
 import { CommandError, exitCodes } from "./errors.ts";
 

@@ -1,9 +1,10 @@
 /** `spanseal status` */
 import { join } from "node:path";
 import type { Command } from "commander";
+import { isCode } from "../bytes/thrown.ts";
 import type { JsonValue } from "../bytes/canonical-json.ts";
 import { parseCheckpoint } from "../ledger/checkpoint.ts";
-import { isCode, nodeFiles } from "../ledger/files.ts";
+import { nodeFiles } from "../ledger/files.ts";
 import { formatDuration } from "../service/config/values.ts";
 import { ControlError } from "../service/control-error.ts";
 import { askSidecar } from "../service/control-socket.ts";

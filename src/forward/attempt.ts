@@ -1,5 +1,5 @@
 /** What one attempt to send has in common whatever the protocol: its deadline, and how it fails. */
-import { reasonOf } from "../ledger/ledger-error.ts";
+import { reasonOf } from "../bytes/thrown.ts";
 import type { SendOutcome } from "./sink.ts";
 
 /**

@@ -2,8 +2,8 @@
  * Sends the entries of one spool, one after another. An entry is done when the sink has taken it,
  * or when a durable control record says that it has not; nothing else ends it.
  */
+import { reasonOf } from "../bytes/thrown.ts";
 import type { Signal } from "../audit/otlp/schema.ts";
-import { reasonOf } from "../ledger/ledger-error.ts";
 import { jitter, startBackoff, waitMs } from "./backoff.ts";
 import type { Backoff } from "./backoff.ts";
 import type { ForwardControl, SinkRejected } from "./control.ts";

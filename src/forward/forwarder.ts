@@ -2,11 +2,11 @@
  * Forwards redacted requests to the operator's sink. It follows the ledger: entries are staged
  * before the log is written, sent after the log is durable, and kept until the sink has them.
  */
+import { reasonOf } from "../bytes/thrown.ts";
 import { SIGNALS } from "../audit/otlp/schema.ts";
 import type { Signal } from "../audit/otlp/schema.ts";
 import type { CommitFollower, StagedEntry } from "../ledger/follower.ts";
 import { spoolCacheBytesMax, spoolCursorIntervalMs, spoolSegmentBytesMax } from "../limits.ts";
-import { reasonOf } from "../ledger/ledger-error.ts";
 import { Delivery } from "./delivery.ts";
 import type { DeliveryStatus } from "./delivery.ts";
 import { ForwardError } from "./forward-error.ts";

@@ -3,7 +3,7 @@
  * are read again before the next one. A sink is no help here: one that does not know our
  * certificate may say so, or just close the connection.
  */
-import { reasonOf } from "../ledger/ledger-error.ts";
+import { reasonOf } from "../bytes/thrown.ts";
 import { openGrpcSink } from "./grpc-sink.ts";
 import { openHttpSink } from "./http-sink.ts";
 import { forwardClock } from "./options.ts";

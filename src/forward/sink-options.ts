@@ -1,10 +1,10 @@
 /** Checks and completes what both transports are told. Nothing of the process's environment. */
 import { validateHeaderName, validateHeaderValue } from "node:http";
 import { createSecureContext, rootCertificates } from "node:tls";
+import { reasonOf } from "../bytes/thrown.ts";
 import { SIGNALS } from "../audit/otlp/schema.ts";
 import type { Signal } from "../audit/otlp/schema.ts";
 import type { Files } from "../ledger/files.ts";
-import { reasonOf } from "../ledger/ledger-error.ts";
 import { SinkOptionError } from "./forward-error.ts";
 import type { SinkOptions, TlsOptions } from "./options.ts";
 

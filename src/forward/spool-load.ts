@@ -3,8 +3,8 @@
  * is known only when the log was recovered.
  */
 import { join } from "node:path";
+import { isCode } from "../bytes/thrown.ts";
 import type { Files } from "../ledger/files.ts";
-import { isCode } from "../ledger/files.ts";
 import { parseCursor } from "./cursor.ts";
 import type { CursorState } from "./cursor.ts";
 import { ForwardError } from "./forward-error.ts";

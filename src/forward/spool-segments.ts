@@ -3,9 +3,9 @@
  * entry. Every change is durable when its promise resolves.
  */
 import { join } from "node:path";
+import { isCode } from "../bytes/thrown.ts";
 import { blockBytes, blockMemory } from "../bytes/block-memory.ts";
 import type { AppendFile, Files } from "../ledger/files.ts";
-import { isCode } from "../ledger/files.ts";
 import type { StagedEntry } from "../ledger/follower.ts";
 import { encodeWrite, writeSize } from "./frame.ts";
 

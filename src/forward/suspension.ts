@@ -2,7 +2,7 @@
  * `on_full: suspend`: while the queue of a signal is full, requests are recorded but not spooled.
  * Each such time is durable before its first request is left out, and has two control records.
  */
-import { reasonOf } from "../ledger/ledger-error.ts";
+import { reasonOf } from "../bytes/thrown.ts";
 import { waitMs, startBackoff } from "./backoff.ts";
 import type { ForwardControl } from "./control.ts";
 import type { Suspension } from "./cursor.ts";

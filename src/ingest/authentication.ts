@@ -1,6 +1,6 @@
 /** Bearer tokens (RFC 6750) from a file, the same for both transports. */
 import { hash, timingSafeEqual } from "node:crypto";
-import { reasonOf } from "../ledger/ledger-error.ts";
+import { reasonOf } from "../bytes/thrown.ts";
 import { type Contents, readAll, watchFiles, type WatchLog } from "./file-watch.ts";
 import { ReceiverError } from "./receiver-error.ts";
 import { Refusal } from "./refusal.ts";

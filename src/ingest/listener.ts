@@ -1,8 +1,7 @@
 /** Binding to an address, and what went wrong in words that help. */
 import { createServer } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
-import { isCode } from "../ledger/files.ts";
-import { reasonOf } from "../ledger/ledger-error.ts";
+import { isCode, reasonOf } from "../bytes/thrown.ts";
 import { ReceiverError } from "./receiver-error.ts";
 import type { Station, Transport } from "./exchange.ts";
 import type { WatchLog } from "./file-watch.ts";

@@ -1,6 +1,6 @@
 /** Certificates of a receiver, from files that may be replaced while it runs. */
 import { createSecureContext, type SecureContextOptions, type Server } from "node:tls";
-import { reasonOf } from "../ledger/ledger-error.ts";
+import { reasonOf } from "../bytes/thrown.ts";
 import { type Contents, type FileWatch, readAll, watchFiles, type WatchLog } from "./file-watch.ts";
 import { ReceiverError } from "./receiver-error.ts";
 

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 
+import { reasonOf } from "../bytes/thrown.ts";
 import { keyName } from "./chain.ts";
 import { signCheckpoint } from "./checkpoint.ts";
 import { segmentsDigest } from "./closed-segments.ts";
@@ -13,7 +14,7 @@ import { equalBytes, sha256Hex } from "./digest.ts";
 import type { Files } from "./files.ts";
 import { checkpointSigner, checkpointVerifiers, type KeyRing, type LogKey } from "./keys.ts";
 import { toHex } from "../bytes/hex.ts";
-import { LedgerError, reasonOf } from "./ledger-error.ts";
+import { LedgerError } from "./ledger-error.ts";
 import type { LedgerMemory } from "./memory.ts";
 import { parseNote, verifyNote } from "./note.ts";
 import type { SegmentPlace } from "./segment.ts";

@@ -1,4 +1,5 @@
 /** Control records as the sequencer takes them, and those that the ledger writes by itself. */
+import { reasonOf } from "../bytes/thrown.ts";
 import { toHex } from "../bytes/hex.ts";
 import { recordIdBytes, type ChainName } from "../audit/prepared-batch.ts";
 import { bodyDigest, systemChain } from "./chain.ts";
@@ -6,7 +7,6 @@ import type { LedgerClock } from "./clock.ts";
 import { encodeControl, type ControlKind, type ControlMembers } from "./control.ts";
 import type { ControlItem } from "./group.ts";
 import type { LedgerMemory } from "./memory.ts";
-import { reasonOf } from "./ledger-error.ts";
 import type { StateReference } from "./state.ts";
 import type { RecordSource } from "./head-pen.ts";
 import { sha256Hex } from "./digest.ts";

@@ -5,9 +5,10 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
+import { isCode } from "../bytes/thrown.ts";
 import { descriptorBytesMax, noteBytesMax, tileFileBytesMax, verifyChunkBytes } from "../limits.ts";
 import { nodeFileSystem, notPlain, type OpenFile } from "./file-system.ts";
-import { isCode, nodeFiles } from "./files.ts";
+import { nodeFiles } from "./files.ts";
 import { parseSegmentName } from "./segment-name.ts";
 import { TileFiles } from "./tile-files.ts";
 import { parseTilePath } from "./tile.ts";

@@ -1,6 +1,7 @@
 /** The ledger directory: what may be in it, its creation, and its descriptor. */
 import { join } from "node:path";
 
+import { reasonOf } from "../bytes/thrown.ts";
 import { toHex } from "../bytes/hex.ts";
 import {
   descriptorDigest,
@@ -12,7 +13,7 @@ import {
 } from "./descriptor.ts";
 import { temporaryPrefix, type Files } from "./files.ts";
 import type { KeyRing } from "./keys.ts";
-import { LedgerError, reasonOf } from "./ledger-error.ts";
+import { LedgerError } from "./ledger-error.ts";
 import { lockName, ownerName } from "./lock.ts";
 
 export const descriptorName = "ledger.json";

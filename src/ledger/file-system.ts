@@ -6,6 +6,7 @@ import * as callbacks from "node:fs";
 import { chmod, link, mkdir, readdir, rename, stat, unlink } from "node:fs/promises";
 import { promisify } from "node:util";
 
+import { isCode } from "../bytes/thrown.ts";
 import { withDirectWrites } from "./direct-write.ts";
 import { LedgerError } from "./ledger-error.ts";
 
@@ -141,8 +142,7 @@ async function openPlain(path: string, flags: number, mode?: number): Promise<nu
 
 /** What the kernel says to opening a socket, a pipe without reader, a link in a circle. */
 function isNotPlain(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return code === "ENXIO" || code === "ELOOP";
+  return isCode(error, "ENXIO") || isCode(error, "ELOOP");
 }
 
 /** What stands in the place of a file proves nothing and must not hold up who reads it. */

@@ -6,6 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
 
+import { isCode } from "../bytes/thrown.ts";
 import { nodeFileSystem, waitingFileSystem } from "./file-system.ts";
 import type { FileLock, FileStatus, FileSystem, OpenFile } from "./file-system.ts";
 
@@ -56,10 +57,6 @@ export interface Files {
   setMode(path: string, mode: number): Promise<void>;
   /** See `FileSystem.lock`. */
   lock(path: string, mode: number): Promise<FileLock>;
-}
-
-export function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
 }
 
 /** Name prefix of files that are being written; one that is left over means nothing. */

@@ -6,13 +6,13 @@
 import { type KeyObject, sign } from "node:crypto";
 import { join } from "node:path";
 
+import { isCode, reasonOf } from "../bytes/thrown.ts";
 import { CodedError } from "../bytes/coded-error.ts";
 import { fromHex, toHex } from "../bytes/hex.ts";
 import { decodeUtf8, encodeUtf8 } from "../bytes/utf8.ts";
 import { keyEpochsMax } from "../limits.ts";
 import { keyCheckValue } from "./chain.ts";
-import { isCode, temporaryPrefix, type Files } from "./files.ts";
-import { reasonOf } from "./ledger-error.ts";
+import { temporaryPrefix, type Files } from "./files.ts";
 import {
   ed25519PrivateKey,
   ed25519PublicKey,

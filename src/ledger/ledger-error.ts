@@ -21,8 +21,3 @@ export type LedgerErrorCode =
 export class LedgerError extends CodedError<LedgerErrorCode> {
   override name = "LedgerError";
 }
-
-/** The message of anything that was thrown, for a reason that a person reads. */
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

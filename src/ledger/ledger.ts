@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 
+import { reasonOf } from "../bytes/thrown.ts";
 import type { ChainName, PreparedBatch } from "../audit/prepared-batch.ts";
 import { storageRetryMsMax } from "../limits.ts";
 import { Checkpointer, type LocalCheckpoint } from "./checkpointer.ts";
@@ -16,7 +17,7 @@ import type { FileLock } from "./file-system.ts";
 import type { AppendResult } from "./group.ts";
 import { GroupBuilder } from "./group-builder.ts";
 import { checkpointVerifiers, type KeyRing } from "./keys.ts";
-import { LedgerError, reasonOf } from "./ledger-error.ts";
+import { LedgerError } from "./ledger-error.ts";
 import { defaultBounds, type LedgerBounds, type LedgerOptions } from "./ledger-options.ts";
 import { lockDirectory } from "./lock.ts";
 import type { LedgerMemory } from "./memory.ts";

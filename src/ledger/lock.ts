@@ -4,9 +4,10 @@
  */
 import { hostname } from "node:os";
 
+import { isCode, reasonOf } from "../bytes/thrown.ts";
 import type { FileLock } from "./file-system.ts";
-import { isCode, type Files } from "./files.ts";
-import { LedgerError, reasonOf } from "./ledger-error.ts";
+import { type Files } from "./files.ts";
+import { LedgerError } from "./ledger-error.ts";
 
 export const lockName = "lock";
 /** Who holds the lock, for the message to a second process. */

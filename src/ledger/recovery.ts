@@ -5,12 +5,13 @@
  */
 import { join } from "node:path";
 
+import { reasonOf } from "../bytes/thrown.ts";
 import type { Files } from "./files.ts";
 import type { LocalCheckpoint, WindowBlock } from "./checkpointer.ts";
 import { segmentsDigest } from "./closed-segments.ts";
 import { toHex } from "../bytes/hex.ts";
 import { equalBytes } from "./digest.ts";
-import { LedgerError, reasonOf } from "./ledger-error.ts";
+import { LedgerError } from "./ledger-error.ts";
 import { scanLine } from "./line.ts";
 import type { LedgerMemory } from "./memory.ts";
 import { Replay } from "./replay.ts";

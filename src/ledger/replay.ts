@@ -2,6 +2,7 @@
  * Reads the log's tail back into memory, record by record: place in the log and in its chain, MAC,
  * body digest. What passes changes memory by the steps of a commit.
  */
+import { reasonOf } from "../bytes/thrown.ts";
 import { recordIdBytes } from "../audit/prepared-batch.ts";
 import { holdsHex, readHex } from "../bytes/hex.ts";
 import { deriveChainKey, epochOf, keyName, recordMac } from "./chain.ts";
@@ -9,7 +10,7 @@ import type { Chain } from "./chains.ts";
 import { isControlKind } from "./control.ts";
 import { digestBytes } from "./digest.ts";
 import type { KeyRing } from "./keys.ts";
-import { LedgerError, reasonOf } from "./ledger-error.ts";
+import { LedgerError } from "./ledger-error.ts";
 import { holdsText, ScannedLine } from "./line.ts";
 import { countActions, countControl, type LedgerMemory } from "./memory.ts";
 import { RecordHashes } from "./record-hashes.ts";

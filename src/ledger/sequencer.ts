@@ -6,6 +6,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 
+import { reasonOf } from "../bytes/thrown.ts";
 import { chainLimitIntervalMs, storageRetryMsMax, storageRetryMsMin } from "../limits.ts";
 import type { PreparedBatch } from "../audit/prepared-batch.ts";
 import type { LedgerClock } from "./clock.ts";
@@ -23,7 +24,7 @@ import type { CommitFollower } from "./follower.ts";
 import { batchItem, resultOf, stagedEntries } from "./group.ts";
 import type { AppendResult, ControlItem, Group, Item } from "./group.ts";
 import type { EarlierRecords, GroupBuilder } from "./group-builder.ts";
-import { LedgerError, reasonOf } from "./ledger-error.ts";
+import { LedgerError } from "./ledger-error.ts";
 import type { LedgerMemory } from "./memory.ts";
 import { sizeRefusal, stateRefusal, type SequencerState } from "./refusal.ts";
 import type { SegmentWriter } from "./segment.ts";

@@ -1,16 +1,17 @@
 /** What a start begins from: the local checkpoint and the newest state snapshot it covers. */
 import { join } from "node:path";
 
+import { isCode, reasonOf } from "../bytes/thrown.ts";
 import { epochOf, keyName } from "./chain.ts";
 import { Chains } from "./chains.ts";
 import { parseCheckpoint, type Checkpoint } from "./checkpoint.ts";
 import type { LocalCheckpoint, WindowBlock } from "./checkpointer.ts";
 import { equalBytes, sha256Hex } from "./digest.ts";
 import { checkpointName, type LedgerIdentity } from "./directory.ts";
-import { isCode, type Files } from "./files.ts";
+import { type Files } from "./files.ts";
 import { checkpointVerifiers, type KeyRing } from "./keys.ts";
 import type { LedgerBounds } from "./ledger-options.ts";
-import { LedgerError, reasonOf } from "./ledger-error.ts";
+import { LedgerError } from "./ledger-error.ts";
 import { newCounters, type LedgerMemory } from "./memory.ts";
 import { verifyNote } from "./note.ts";
 import { blockName, parseState, parseStateName, stateName } from "./state.ts";

@@ -5,8 +5,9 @@
  */
 import { join } from "node:path";
 
+import { isCode } from "../bytes/thrown.ts";
 import { tileReadAheadBytes, tileWidth } from "../limits.ts";
-import { isBeginning, isCode, type Files } from "./files.ts";
+import { isBeginning, type Files } from "./files.ts";
 import { LedgerError } from "./ledger-error.ts";
 import { rootOf, type SubtreeReader } from "./merkle.ts";
 import { slotBytes, subtreeReader, type Tile, type TileFile } from "./tile.ts";

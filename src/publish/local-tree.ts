@@ -1,8 +1,8 @@
 /** What is read of the ledger's directory to publish it: tiles and the newest signed root. */
 import { join } from "node:path";
+import { isCode } from "../bytes/thrown.ts";
 import { parseCheckpoint } from "../ledger/checkpoint.ts";
 import type { Checkpoint } from "../ledger/checkpoint.ts";
-import { isCode } from "../ledger/files.ts";
 import type { Files } from "../ledger/files.ts";
 import { LedgerError } from "../ledger/ledger-error.ts";
 import { TileFiles } from "../ledger/tile-files.ts";

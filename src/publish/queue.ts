@@ -4,10 +4,10 @@
  * before the first attempt, so no outage and no restart loses one.
  */
 import { join } from "node:path";
+import { isCode } from "../bytes/thrown.ts";
 import { canonicalize, parseCanonical } from "../bytes/canonical-json.ts";
 import { decodeUtf8Lossy, encodeUtf8 } from "../bytes/utf8.ts";
 import { equalBytes, sha256Hex } from "../ledger/digest.ts";
-import { isCode } from "../ledger/files.ts";
 import type { Files } from "../ledger/files.ts";
 import { PublishError } from "./publish-error.ts";
 

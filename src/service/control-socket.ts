@@ -6,9 +6,9 @@
 import { chmodSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
+import { reasonOf } from "../bytes/thrown.ts";
 import type { JsonValue } from "../bytes/canonical-json.ts";
 import * as limits from "../limits.ts";
-import { reasonOf } from "../ledger/ledger-error.ts";
 import { ControlError } from "./control-error.ts";
 import { controlSocketPath } from "./socket-path.ts";
 import type { SocketPath } from "./socket-path.ts";

@@ -1,11 +1,11 @@
 /** The audit policy that a configuration and its keys make, and what of it has changed. */
 import { join } from "node:path";
+import { isCode } from "../bytes/thrown.ts";
 import type { AuditPolicy } from "../audit/policy.ts";
 import { compileRedaction } from "../audit/redact/policy.ts";
 import { canonicalize } from "../bytes/canonical-json.ts";
 import type { JsonValue } from "../bytes/canonical-json.ts";
 import { sha256Hex } from "../ledger/digest.ts";
-import { isCode } from "../ledger/files.ts";
 import type { Files } from "../ledger/files.ts";
 import type { KeyRing } from "../ledger/keys.ts";
 import type { Config } from "./config/model.ts";

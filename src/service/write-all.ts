@@ -1,6 +1,6 @@
 /** Writing to a descriptor that may be a pipe, until all of it is there. */
 import { writeSync } from "node:fs";
-import { isCode } from "../ledger/files.ts";
+import { isCode } from "../bytes/thrown.ts";
 
 const pauseMs = 1;
 const neverWoken = new Int32Array(new SharedArrayBuffer(4));

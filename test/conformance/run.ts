@@ -1,4 +1,5 @@
 /** Asks a receiver every question of the table. */
+import { reasonOf } from "../../src/bytes/thrown.ts";
 import { askHttp, callGrpc } from "./clients.ts";
 import { grpcRules } from "./grpc-rules.ts";
 import { httpRules } from "./http-rules.ts";
@@ -57,7 +58,7 @@ export async function judge(asked: Case, receiver: Receiver): Promise<Judged> {
     }
     return { verdict: "fail", detail: fault };
   } catch (error) {
-    return { verdict: "fail", detail: error instanceof Error ? error.message : String(error) };
+    return { verdict: "fail", detail: reasonOf(error) };
   }
 }
 

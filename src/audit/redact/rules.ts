@@ -1,5 +1,6 @@
 /** Rules of the operator: patterns of a linear engine (RE2), never of the backtracking one. */
 import { MatcherInput, RE2JS } from "re2js";
+import { reasonOf } from "../../bytes/thrown.ts";
 import { parseActions } from "./actions.ts";
 import { HIDDEN, RULE } from "./candidates.ts";
 import type { Detector, Hit, Matcher } from "./detector.ts";
@@ -62,7 +63,7 @@ function compilePattern(rule: RuleConfig, path: string): RE2JS {
   try {
     pattern = RE2JS.compile(rule.pattern);
   } catch (cause) {
-    throw fail(cause instanceof Error ? cause.message : String(cause), remedyFor(rule.pattern));
+    throw fail(reasonOf(cause), remedyFor(rule.pattern));
   }
   if (pattern.test("")) {
     throw fail("the pattern matches the empty text, so it would match everywhere", "use + for *");

@@ -5,9 +5,9 @@
  */
 import { hash } from "node:crypto";
 import { dirname, join } from "node:path";
-import { isCode, temporaryPrefix } from "../../ledger/files.ts";
+import { isCode, reasonOf } from "../../bytes/thrown.ts";
+import { temporaryPrefix } from "../../ledger/files.ts";
 import type { Files } from "../../ledger/files.ts";
-import { reasonOf } from "../../ledger/ledger-error.ts";
 import { BucketError, checkKey } from "./bucket.ts";
 import type { Bucket, NewObject, StoredObject, Version } from "./bucket.ts";
 import { Folders } from "./folders.ts";

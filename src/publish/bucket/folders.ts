@@ -1,6 +1,6 @@
 /** Folders of a bucket, which many writers ask for at once. */
 import { dirname } from "node:path";
-import { isCode } from "../../ledger/files.ts";
+import { isCode } from "../../bytes/thrown.ts";
 import type { Files } from "../../ledger/files.ts";
 
 export class Folders {

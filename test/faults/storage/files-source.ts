@@ -1,6 +1,6 @@
 /** A ledger and its bucket on any `Files`, as the verifier reads them. */
 import { join } from "node:path";
-import { isCode } from "../../../src/ledger/files.ts";
+import { isCode } from "../../../src/bytes/thrown.ts";
 import type { Files } from "../../../src/ledger/files.ts";
 import { parseSegmentName } from "../../../src/ledger/segment-name.ts";
 import { TileFiles } from "../../../src/ledger/tile-files.ts";
