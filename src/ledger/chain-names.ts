@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import type { ChainName } from "../audit/prepared-batch.ts";
 import { chainNameCharsMax } from "../limits.ts";
 import type { ScannedLine } from "./line.ts";
+import { roomFor } from "./room.ts";
 
 const LINE_FEED = 0x0a;
 const slotsAtFirst = 64;
@@ -80,10 +81,7 @@ export class ChainNames {
     if (byteCount > this.#bytes.length) {
       this.#bytes = Buffer.concat([this.#bytes], Math.max(2 * this.#bytes.length, byteCount));
     }
-    if (count < this.#starts.length) return;
-    const starts = this.#starts;
-    this.#starts = new Uint32Array(Math.max(2 * starts.length, count + 1));
-    this.#starts.set(starts);
+    this.#starts = roomFor(this.#starts, count + 1);
   }
 
   #placeAll(): void {

@@ -11,6 +11,7 @@ import { digestBytes } from "./digest.ts";
 import { HeadPen } from "./head-pen.ts";
 import type { ScannedLine } from "./line.ts";
 import { TipsTree } from "./tips-tree.ts";
+import { roomFor } from "./room.ts";
 import { tipTag } from "./tips.ts";
 
 export interface Chain extends ChainName {
@@ -121,16 +122,16 @@ export class Chains {
 
   #reserve(count: number): void {
     if (count <= this.#chains.length) return;
-    const slots = 2 ** Math.ceil(Math.log2(count));
+    this.#sequences = roomFor(this.#sequences, count);
+    this.#keyEpochs = roomFor(this.#keyEpochs, count);
+    this.#isTagged = roomFor(this.#isTagged, count);
+    this.#leaves = roomFor(this.#leaves, count);
+    this.#isMoved = roomFor(this.#isMoved, count);
+    const slots = this.#sequences.length;
     while (this.#chains.length < slots) this.#chains.push(undefined);
     this.macs = Buffer.concat([this.macs], slots * digestBytes);
     this.#tags = Buffer.concat([this.#tags], slots * digestBytes);
     this.keys = Buffer.concat([this.keys], slots * digestBytes);
-    this.#sequences = longer(this.#sequences, new Float64Array(slots));
-    this.#keyEpochs = longer(this.#keyEpochs, new Float64Array(slots));
-    this.#isTagged = longer(this.#isTagged, new Uint8Array(slots));
-    this.#leaves = longer(this.#leaves, new Int32Array(slots));
-    this.#isMoved = longer(this.#isMoved, new Uint8Array(slots));
   }
 
   /** Place in `keys` of the chain's key in that epoch. */
@@ -289,15 +290,6 @@ export class Chains {
     for (let slot = 0; slot < count; slot++) this.#move(slot);
     this.#durableCount = count;
   }
-}
-
-/** `room` with what is in `values`, which are fewer. */
-function longer<Values extends Uint8Array | Int32Array | Float64Array>(
-  values: Values,
-  room: Values,
-): Values {
-  room.set(values);
-  return room;
 }
 
 /** Names hold no line feed. */

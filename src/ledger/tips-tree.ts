@@ -4,6 +4,7 @@
  */
 import { Sha256Lanes } from "../bytes/sha256-lanes.ts";
 import { digestBytes } from "./digest.ts";
+import { roomFor } from "./room.ts";
 import { bitOf, emptyTipsRoot, tipLeafPrefix, tipNodePrefix, type TipStep } from "./tips.ts";
 
 /** A leaf by its number, a branch by the complement of its own. */
@@ -242,14 +243,4 @@ function copyBytes(
   count: number,
 ): void {
   for (let byte = 0; byte < count; byte++) target[at + byte] = bytes[start + byte]!;
-}
-
-/** Doubled as often as it takes. */
-function roomFor<Values extends Uint8Array | Int32Array>(values: Values, count: number): Values {
-  if (count <= values.length) return values;
-  let { length } = values;
-  while (length < count) length *= 2;
-  const longer = values instanceof Int32Array ? new Int32Array(length) : new Uint8Array(length);
-  longer.set(values);
-  return longer as Values;
 }

@@ -11,6 +11,7 @@ import { digestBytes } from "../digest.ts";
 import type { ScannedLine } from "../line.ts";
 import { RecordMac } from "../record-mac.ts";
 import { TipsTree } from "../tips-tree.ts";
+import { roomFor } from "../room.ts";
 import { tipTag } from "../tips.ts";
 import type { ChainKeySource } from "./keys.ts";
 
@@ -71,11 +72,10 @@ export class VerifiedChains {
 
   #begin({ namespace, tenant }: ChainName): ChainState {
     const slot = this.#names.add({ namespace, tenant });
-    if ((slot + 1) * digestBytes > this.#macs.length) {
-      this.#macs = doubled(this.#macs);
-      this.#keys = doubled(this.#keys);
-      this.#tags = doubled(this.#tags);
-    }
+    const bytes = (slot + 1) * digestBytes;
+    this.#macs = roomFor(this.#macs, bytes);
+    this.#keys = roomFor(this.#keys, bytes);
+    this.#tags = roomFor(this.#tags, bytes);
     const chain: ChainState = {
       namespace,
       tenant,
@@ -162,10 +162,4 @@ export class VerifiedChains {
     this.#stale = [];
     return toHex(this.#tips.root());
   }
-}
-
-function doubled(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  const longer = new Uint8Array(2 * bytes.length);
-  longer.set(bytes);
-  return longer;
 }
