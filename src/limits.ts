@@ -185,6 +185,11 @@ export const proofBytesMax: number = 256 * KIB;
 
 /** Service: the part of the heap that new objects are made in; it grows by doubling. */
 export const youngGenerationBytes: number = 16 * MIB;
+/**
+ * Service: by how much of what a full collection leaves the heap may grow until the next. V8's own
+ * choice for a small heap is less than its young generation, so that one collection followed another.
+ */
+export const oldGenerationGrowthPercent = 100;
 /** Service: requests that a thread has at a time; the others wait for it. */
 export const threadRequestsMax = 2;
 /** Service: a thread that has work and answers nothing for so long is ended. */

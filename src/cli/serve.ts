@@ -6,7 +6,7 @@ import type { Sidecar } from "../service/compose.ts";
 import type { Config } from "../service/config/model.ts";
 import { serveUntilSignal } from "../service/lifecycle.ts";
 import { openLog } from "../service/log.ts";
-import { boundYoungGeneration } from "../service/young-generation.ts";
+import { boundFullCollections, boundYoungGeneration } from "../service/heap.ts";
 import { locate, withLocation } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
 import { printJson, say } from "./output.ts";
@@ -36,6 +36,7 @@ async function serve(options: LocationOptions): Promise<void> {
   const { config } = loaded;
   // Loaded here, so that the other commands start without receivers and clients.
   const { openSidecar } = await import("../service/compose.ts");
+  boundFullCollections();
   // The threads have bounds of their own.
   if (config.service.workers === 0) boundYoungGeneration();
   const processLog = openLog(config.service.telemetry.logs.level);

@@ -85,8 +85,11 @@ async function creating({ directory }: Place, key: string, create: Promise<void>
   }
 }
 
-/** Syncs of several files share the work of the disk. */
-const tilesAtOnce = 8;
+/**
+ * More would be done sooner, but each is a thread that shares the cores with the one that answers,
+ * and nobody waits for tiles.
+ */
+const tilesAtOnce = 2;
 
 async function createTiles(place: Place, tiles: AsyncIterable<NewObject>): Promise<void> {
   const source = tiles[Symbol.asyncIterator]();

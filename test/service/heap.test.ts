@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { youngGenerationBytes } from "../../src/limits.ts";
 
-const source = new URL("../../src/service/young-generation.ts", import.meta.url).href;
+const source = new URL("../../src/service/heap.ts", import.meta.url).href;
 
 /** Makes objects that live for a while, and says how large the young generation became. */
 function grownBytes(isBound: boolean): number {
