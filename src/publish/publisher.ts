@@ -152,6 +152,16 @@ export class Publisher {
     });
   }
 
+  /**
+   * Signs a root now and queues it durably: the bucket gets it before any later one, whenever it
+   * takes it.
+   *
+   * @throws what the ledger throws where it could not make a root
+   */
+  queueRoot(): Promise<SignedRoot> {
+    return this.#exclusive(() => this.#seal());
+  }
+
   status(): PublisherStatus {
     const { ledger, bucket, maxLagMs } = this.#options;
     const { cursor, pending } = this.#parties.queue;

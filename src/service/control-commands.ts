@@ -51,6 +51,9 @@ function whichKey(argument: JsonValue): KeyKind {
  * key is there unused, and the next rotation goes over to it.
  */
 async function rotate(core: Core, kind: KeyKind): Promise<JsonValue> {
+  // A root is signed by the key in force and the one before it: who sees the bucket alone follows
+  // from key to key only where a root that each key signed gets there before the next one comes.
+  if (kind === "log") await core.publisher.queueRoot();
   const { directory } = core.keys;
   const folder = { files: core.files, randomBytes };
   const goOver = async (keys: KeyRing): Promise<JsonValue> => {

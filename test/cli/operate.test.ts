@@ -91,7 +91,8 @@ test("rotations that are asked for at once come one after another", async () => 
   const indexes = (await Promise.all(rotations)).map(
     (answer) => (answer as { index: number }).index,
   );
-  expect(indexes.toSorted((left, right) => left - right)).toEqual([2, 3, 4, 5, 6]);
+  // Before each change of the log key, one more record: the seal of a root that the old one signs.
+  expect(indexes).toEqual([2, 4, 5, 7, 8]);
   expect(await sidecar.stop()).toBe(0);
   expect(await spanseal(["verify", ...config], { cwd: sidecar.cwd })).toMatchObject({ code: 0 });
 });
