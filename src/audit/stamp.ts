@@ -28,10 +28,12 @@ const STAMP_KEYS: readonly number[] = Object.values(STAMPS).map((name) => keyId(
 /** A span that gets a stamp, and what of the sender's it loses. */
 interface Mark {
   readonly item: Item;
-  /** Its first record, and the only one where there is nothing else to say. */
+  /** Its first record. */
   readonly position: number;
-  /** Any other stamp. */
-  readonly stamp: Buffer | undefined;
+  /** The ids of its records: where there is one, that is still to be written into it. */
+  readonly ids: Buffer;
+  /** What else there is to say. */
+  readonly findings: Buffer;
   readonly removals: readonly { start: number; stop: number }[];
   /** Bytes that the span's content grows by. */
   readonly growth: number;
@@ -49,15 +51,14 @@ export function stampSpans(
   for (let index = 0; index < records.length;) {
     const { item, position } = records[index]!;
     while (index < records.length && records[index]!.item === item) index++;
-    const found = findings.get(item.ordinal);
-    let stamp: Buffer | undefined;
-    if (found !== undefined || index > position + 1) {
-      stamp = stampOf(ids.subarray(position * recordIdBytes, index * recordIdBytes), found);
-    }
+    const stamp = {
+      ids: index === position + 1 ? ONE_ID : idsStamp(ids, position, index),
+      findings: findingsStamp(findings.get(item.ordinal)),
+    };
     const removals = senderStamps(item, walk, view);
-    let growth = stamp?.length ?? PLAIN.length;
+    let growth = stamp.ids.length + stamp.findings.length;
     for (const { start, stop } of removals) growth -= stop - start;
-    marks.push({ item, position, stamp, removals, growth });
+    marks.push({ item, position, ...stamp, removals, growth });
   }
   return rewrite(view.bytes, marks, ids);
 }
@@ -77,7 +78,8 @@ function rewrite(bytes: Uint8Array, marks: readonly Mark[], ids: Uint8Array): Ui
   const copy = new Copy(bytes, bytes.length + bytesMore);
   let scope: Enclosure | undefined;
   let resource: Enclosure | undefined;
-  for (const { item, position, stamp, removals, growth } of marks) {
+  for (const mark of marks) {
+    const { item, removals, growth } = mark;
     const { enclosure } = item.scope;
     if (enclosure.parent !== resource) {
       resource = enclosure.parent!;
@@ -86,8 +88,9 @@ function rewrite(bytes: Uint8Array, marks: readonly Mark[], ids: Uint8Array): Ui
     if (enclosure !== scope) copy.length((scope = enclosure), ofScopes.get(scope)!);
     copy.length(item, growth);
     for (const { start, stop } of removals) copy.leaveOut(start, stop);
-    copy.insert(item.stop, stamp ?? PLAIN);
-    if (stamp === undefined) copy.endHex(ids, position * recordIdBytes, recordIdBytes);
+    copy.insert(item.stop, mark.ids);
+    if (mark.ids === ONE_ID) copy.endHex(ids, mark.position * recordIdBytes, recordIdBytes);
+    copy.insert(item.stop, mark.findings);
   }
   return copy.finish();
 }
@@ -193,21 +196,27 @@ function senderStamps(
 const NOTHING: readonly { start: number; stop: number }[] = [];
 const STAMP_NAMES: ReadonlySet<string> = new Set(Object.values(STAMPS));
 
-/** The attributes as bytes: fields 9 of a Span. */
-function stampOf(ids: Uint8Array, findings: ItemFindings | undefined): Buffer {
+/** The ids of records as an attribute, which is field 9 of a Span. */
+function idsStamp(ids: Uint8Array, start: number, end: number): Buffer {
   const texts: string[] = [];
-  for (let at = 0; at < ids.length; at += recordIdBytes) {
+  for (let at = start * recordIdBytes; at < end * recordIdBytes; at += recordIdBytes) {
     texts.push(toHex(ids.subarray(at, at + recordIdBytes)));
   }
-  const parts = [attribute(STAMPS.recordId, list(texts))];
-  const count = (findings?.findings ?? []).reduce((sum, finding) => sum + finding.count, 0);
-  if (count > 0) parts.push(attribute(STAMPS.redactionCount, integer(count)));
-  const phi = findings?.phi;
-  if (phi !== undefined) {
-    parts.push(attribute(STAMPS.phiColumnsReturned, integer(phi.columnsReturned)));
-    parts.push(attribute(STAMPS.phiColumns, list(phi.columns)));
-  }
-  return Buffer.concat(parts);
+  return attribute(STAMPS.recordId, list(texts));
+}
+
+/** What was found in a span, as attributes. */
+function findingsStamp(found: ItemFindings | undefined): Buffer {
+  if (found === undefined) return NO_BYTES;
+  const { findings, phi } = found;
+  const count = findings.reduce((sum, finding) => sum + finding.count, 0);
+  const counted = count === 0 ? NO_BYTES : (COUNTS[count] ?? countStamp(count));
+  if (phi === undefined) return counted;
+  return Buffer.concat([
+    counted,
+    attribute(STAMPS.phiColumnsReturned, integer(phi.columnsReturned)),
+    attribute(STAMPS.phiColumns, list(phi.columns)),
+  ]);
 }
 
 function attribute(key: string, value: Uint8Array): Buffer {
@@ -235,5 +244,12 @@ function field(number: number, payload: Uint8Array): Buffer {
   return bytes;
 }
 
+const NO_BYTES = Buffer.alloc(0);
+
 /** The stamp of one id, which stands at its end. */
-const PLAIN = attribute(STAMPS.recordId, list(["0".repeat(32)]));
+const ONE_ID = attribute(STAMPS.recordId, list(["0".repeat(32)]));
+
+const countStamp = (count: number): Buffer => attribute(STAMPS.redactionCount, integer(count));
+
+/** Those of the counts that most spans have. */
+const COUNTS = Array.from({ length: 32 }, (_, count) => countStamp(count));

@@ -15,9 +15,15 @@ export function relationsJson(relations: readonly Relation[], ids: Uint8Array): 
   return `[${[...new Set(texts)].toSorted().join(",")}]`;
 }
 
+/** Canonical, because the members are named in order: there is one in each record with a hit. */
 export function findingsJson(findings: readonly Finding[]): string {
-  return canonicalize(
-    findings.map(({ rule, action, count, field }) => ({ rule, action, count, field })),
+  return JSON.stringify(
+    findings.map(({ action, count, field, rule }) => ({
+      action,
+      count,
+      field: field.toWellFormed(),
+      rule,
+    })),
   );
 }
 
