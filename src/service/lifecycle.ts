@@ -11,7 +11,6 @@ export interface Closing {
 }
 
 const signals = ["SIGTERM", "SIGINT"] as const;
-const failedExitCode = 1;
 
 /**
  * Runs what `start` opens until SIGTERM or SIGINT, and resolves when it is closed. A signal during
@@ -30,10 +29,14 @@ export async function serveUntilSignal(
   };
   const unexpected = (error: unknown): void => {
     // What the process still knows is in doubt: it must neither acknowledge nor append any more.
-    log.error({ error }, "unexpected error, the process ends");
-    flush();
-    process.exit(failedExitCode);
+    log.error({ error }, "unexpected error: ending at once");
+    kill();
   };
+  const killLater = (): NodeJS.Timeout =>
+    setTimeout(() => {
+      log.error({}, `not ended after ${shutdownMsMax} ms: ending at once`);
+      kill();
+    }, shutdownMsMax);
   const stopping = Promise.withResolvers<string>();
   let firstAt: number | undefined;
   const onSignal = (signal: string): void => {
@@ -46,13 +49,13 @@ export async function serveUntilSignal(
   process.on("uncaughtException", unexpected).on("unhandledRejection", unexpected);
   for (const signal of signals) process.on(signal, onSignal);
   try {
-    const opened = await start();
+    const opened = await start().catch((error: unknown) => {
+      killLater().unref();
+      throw error;
+    });
     const signal = await stopping.promise;
     log.info({ signal }, "shutting down");
-    const late = setTimeout(() => {
-      log.error({}, `not ended after ${shutdownMsMax} ms: ending at once`);
-      kill();
-    }, shutdownMsMax);
+    const late = killLater();
     // A process that has nothing left to wait for ends before.
     await opened.close().finally(() => late.unref());
     log.info({}, "closed");

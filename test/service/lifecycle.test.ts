@@ -2,7 +2,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 
 const service = join(import.meta.dirname, "../../src/service");
 
@@ -18,10 +18,14 @@ function run(start: string, stderrTo: "pipe" | number = "pipe"): Promise<End> {
     import { serveUntilSignal } from "${service}/lifecycle.ts";
     import { openLog } from "${service}/log.ts";
     const closing = { close: async () => console.error("closed in order") };
-    await serveUntilSignal(openLog("info"), async () => { ${start}; return closing; });
+    await serveUntilSignal(openLog("info"), async () => { ${start}; return closing; })
+      .catch((error) => { console.error(error.message); process.exitCode = 1; });
   `;
   const child = spawn(process.execPath, ["--input-type=module", "--eval", script], {
     stdio: ["ignore", "ignore", stderrTo],
+  });
+  onTestFinished(() => {
+    child.kill("SIGKILL");
   });
   let stderr = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => (stderr += text));
@@ -34,20 +38,35 @@ function run(start: string, stderrTo: "pipe" | number = "pipe"): Promise<End> {
 const pipeMaker = "mkfifo";
 const alive = "setInterval(() => undefined, 1000)";
 
-test("an exception that nobody caught ends the process without an orderly close", async () => {
-  const { code, stderr } = await run(`${alive}; setTimeout(() => { throw new Error("bug"); }, 10)`);
-  expect(code).toBe(1);
+/** What calls the file system, which never answers. */
+function hungCall(): string {
+  const fifo = join(mkdtempSync(join(tmpdir(), "spanseal-lifecycle-")), "fifo");
+  execFileSync(pipeMaker, [fifo]);
+  return `(await import("node:fs")).open("${fifo}", "r", () => undefined)`;
+}
+
+test("an exception that nobody caught ends the process at once, whatever never returns", async () => {
+  const { signal, stderr } = await run(
+    `${hungCall()}; setTimeout(() => { throw new Error("bug"); }, 10)`,
+  );
+  expect(signal).toBe("SIGKILL");
   expect(stderr).toContain('"message":"bug"');
   expect(stderr).not.toContain("closed in order");
 });
 
 test("so does a rejection that nobody handled", async () => {
-  const { code, stderr } = await run(
+  const { signal, stderr } = await run(
     `${alive}; setTimeout(() => Promise.reject(new Error("bug")), 10)`,
   );
-  expect(code).toBe(1);
+  expect(signal).toBe("SIGKILL");
   expect(stderr).toContain("unexpected error");
 });
+
+test("a start that fails does not wait for ever for a call that never returns", async () => {
+  const { signal, stderr } = await run(`${hungCall()}; throw new Error("no such key")`);
+  expect(signal).toBe("SIGKILL");
+  expect(stderr).toContain("no such key");
+}, 30_000);
 
 test("a signal during the start is obeyed once it is over", async () => {
   const { code, stderr } = await run(
@@ -59,10 +78,8 @@ test("a signal during the start is obeyed once it is over", async () => {
 });
 
 test("a second signal waits neither for the close nor for a call that never returns", async () => {
-  const fifo = join(mkdtempSync(join(tmpdir(), "spanseal-lifecycle-")), "fifo");
-  execFileSync(pipeMaker, [fifo]);
   const { signal, stderr } = await run(
-    `${alive}; (await import("node:fs")).open("${fifo}", "r", () => undefined); closing.close = () => { setTimeout(() => process.kill(process.pid, "SIGINT"), 600);
+    `${alive}; ${hungCall()}; closing.close = () => { setTimeout(() => process.kill(process.pid, "SIGINT"), 600);
        return new Promise(() => undefined); };
      process.kill(process.pid, "SIGTERM")`,
   );
