@@ -1,27 +1,11 @@
 /** How a command ends: what it prints when it fails, and its exit code. */
 import { CommanderError } from "commander";
-import { reasonOf } from "../bytes/thrown.ts";
-import { ForwardError } from "../forward/forward-error.ts";
-import { FormatError } from "../ledger/format-error.ts";
-import { KeyError } from "../ledger/keys.ts";
-import { LedgerError } from "../ledger/ledger-error.ts";
-import { ReceiverError } from "../ingest/receiver-error.ts";
-import { PublishError } from "../publish/publish-error.ts";
-import { ConfigError } from "../service/config.ts";
-import { formatProblem } from "../service/config/problems.ts";
-import { ControlError } from "../service/control-error.ts";
+import { ControlError, SidecarRefusal } from "../service/control-error.ts";
+import { exitCodes, explainError, failure } from "../service/failure.ts";
+import type { ExitCode, Failure } from "../service/failure.ts";
 
-/** What the caller learns from the exit code. */
-export const exitCodes = {
-  yes: 0,
-  /** Broken, not found, failed. */
-  no: 1,
-  /** Bad usage, no trusted public key, a key is missing. */
-  cannotTell: 2,
-  refused: 3,
-} as const;
-
-export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+export { exitCodes } from "../service/failure.ts";
+export type { ExitCode } from "../service/failure.ts";
 
 /** A failure with its remedy. */
 export class CommandError extends Error {
@@ -36,65 +20,25 @@ export class CommandError extends Error {
   }
 }
 
-export interface Failure {
-  readonly exitCode: ExitCode;
-  /** Pairs of what is wrong and what to do. */
-  readonly complaints: readonly Complaint[];
-}
-
-interface Complaint {
-  readonly error: string;
-  readonly hint: string;
-}
-
 /** The lines of a failure for stderr, `error:` then `hint:`. */
 export function formatFailure(failure: Failure): string {
   return failure.complaints.map(({ error, hint }) => `error: ${error}\nhint: ${hint}\n`).join("");
 }
 
 /**
- * What an error of any layer means to the person at the terminal.
+ * What an error means to the person at the terminal.
  *
  * @param help the command line that explains what was asked for
  */
 export function explainFailure(error: unknown, help = "spanseal --help"): Failure {
   if (error instanceof CommandError) return failure(error.exitCode, error.message, error.hint);
-  if (error instanceof ConfigError) return configFailure(error);
   if (error instanceof CommanderError) return usageFailure(error, help);
-  if (error instanceof KeyError) return withRemedy(error, exitCodes.cannotTell, keyHint);
-  if (error instanceof LedgerError) return withRemedy(error, exitCodes.refused, ledgerHint);
-  if (error instanceof FormatError) return failure(exitCodes.refused, error.message, ledgerHint);
-  if (error instanceof PublishError) return withRemedy(error, publishExit(error), bucketHint);
-  if (error instanceof ForwardError) return withRemedy(error, forwardExit(error), sinkHint);
-  if (error instanceof ReceiverError) {
-    return failure(exitCodes.cannotTell, error.message, error.remedy);
-  }
+  if (error instanceof SidecarRefusal) return error.failure;
   if (error instanceof ControlError) return failure(exitCodes.no, error.message, controlHint);
-  const isSystem = error instanceof Error && "syscall" in error;
-  // A file that cannot be read proves nothing about what is in it.
-  if (isSystem) return failure(exitCodes.cannotTell, reasonOf(error), systemHint);
-  return failure(exitCodes.no, reasonOf(error), unexpectedHint);
+  return explainError(error);
 }
 
-const keyHint = "check the folder given by --keys or keys.directory, and who may read it";
-const ledgerHint = "check the folder given by --data or ledger.directory";
-const bucketHint = "check the folder given by publish.bucket";
-const sinkHint = "check exporters in the configuration, and the ledger's folder spool";
 const controlHint = "ask the sidecar with spanseal status, and read its log";
-const systemHint = "check that the path is right, that there is space, and who may write there";
-const unexpectedHint = "run the command again with --help, and read the log of the sidecar";
-
-function failure(exitCode: ExitCode, error: string, hint: string): Failure {
-  return { exitCode, complaints: [{ error, hint }] };
-}
-
-function configFailure(error: ConfigError): Failure {
-  const complaints = error.problems.map((problem) => ({
-    error: formatProblem(error.file, problem),
-    hint: problem.hint,
-  }));
-  return { exitCode: exitCodes.cannotTell, complaints };
-}
 
 function usageFailure(error: CommanderError, help: string): Failure {
   // A command without its subcommand: the help that was printed says it all.
@@ -102,21 +46,4 @@ function usageFailure(error: CommanderError, help: string): Failure {
   const [message = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
   const hint = suggestion?.replace(/^\((.*)\)$/, "$1") ?? `run ${help}`;
   return failure(exitCodes.cannotTell, message, hint);
-}
-
-function forwardExit(error: ForwardError): ExitCode {
-  return error.code === "bad_option" ? exitCodes.cannotTell : exitCodes.refused;
-}
-
-/** A bucket that is away is a failure, one that does not fit the ledger a refusal. */
-function publishExit(error: PublishError): ExitCode {
-  return error.code === "unreachable" ? exitCodes.no : exitCodes.refused;
-}
-
-/** Our own messages say what is wrong, then what to do after the last colon or semicolon. */
-function withRemedy(error: Error, exitCode: ExitCode, fallback: string): Failure {
-  const split = /^(.*\S)[:;] ([^:;]{12,})$/s.exec(error.message);
-  return split === null || error.cause !== undefined
-    ? failure(exitCode, error.message, fallback)
-    : failure(exitCode, split[1]!, split[2]!);
 }

@@ -6,14 +6,15 @@
 import { chmodSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
-import { reasonOf } from "../bytes/thrown.ts";
 import type { JsonValue } from "../bytes/canonical-json.ts";
 import * as limits from "../limits.ts";
-import { ControlError } from "./control-error.ts";
+import { ControlError, SidecarRefusal } from "./control-error.ts";
+import { explainError } from "./failure.ts";
+import type { Failure } from "./failure.ts";
 import { controlSocketPath } from "./socket-path.ts";
 import type { SocketPath } from "./socket-path.ts";
 
-/** Commands by name. What they throw goes to the caller as its message. */
+/** Commands by name. What they throw goes to the caller, as what it means to a person. */
 export type ControlHandlers = ReadonlyMap<
   string,
   (argument: JsonValue) => Promise<JsonValue> | JsonValue
@@ -23,7 +24,7 @@ export interface ControlSocket {
   close(): Promise<void>;
 }
 
-type Reply = { readonly result: JsonValue } | { readonly error: { readonly message: string } };
+type Reply = { readonly result: JsonValue } | { readonly failure: Failure };
 
 /**
  * Listens in `directory`, whose lock the caller holds: a socket that is there already was left by
@@ -64,7 +65,7 @@ export async function openControlSocket(
 /**
  * Asks the sidecar that runs on `directory`.
  *
- * @throws ControlError `no_sidecar` where none listens there, `refused` with the sidecar's message
+ * @throws ControlError `no_sidecar` where none listens there, SidecarRefusal with what the sidecar says
  */
 export async function askSidecar(
   directory: string,
@@ -76,7 +77,7 @@ export async function askSidecar(
     const socket = await open(place.path);
     const text = await exchangeLine(socket, JSON.stringify({ command, argument }));
     const reply = JSON.parse(text) as Reply;
-    if ("error" in reply) throw new ControlError("refused", reply.error.message);
+    if ("failure" in reply) throw new SidecarRefusal(reply.failure);
     return reply.result;
   } finally {
     place.release();
@@ -130,7 +131,7 @@ async function reply(line: string, handlers: ControlHandlers): Promise<Reply> {
     if (handler === undefined) throw new Error("this sidecar does not know the command");
     return { result: await handler(argument) };
   } catch (error) {
-    return { error: { message: reasonOf(error) } };
+    return { failure: explainError(error) };
   }
 }
 

@@ -15,7 +15,7 @@ import { pooledRandomBytes } from "./random.ts";
 /**
  * Runs `command` with `argument`.
  *
- * @throws ControlError with the sidecar's message, or what opening the ledger throws
+ * @throws ControlError, SidecarRefusal with what the sidecar says, or what the command itself throws
  */
 export async function operate(
   loaded: LoadedConfig,

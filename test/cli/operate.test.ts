@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { askSidecar } from "../../src/service/control-socket.ts";
@@ -95,6 +95,25 @@ test("rotations that are asked for at once come one after another", async () => 
   expect(indexes).toEqual([2, 4, 5, 7, 8]);
   expect(await sidecar.stop()).toBe(0);
   expect(await spanseal(["verify", ...config], { cwd: sidecar.cwd })).toMatchObject({ code: 0 });
+});
+
+test("what fails is told alike by the running sidecar and without one", async () => {
+  const sidecar = await startSidecar();
+  const { cwd, ready } = sidecar;
+  chmodSync(join(ready.keys, "log.1.key"), 0o644);
+  const rotate = () => spanseal(["keys", "rotate", "log", ...config], { cwd });
+  const running = await rotate();
+  expect(running).toMatchObject({ code: 2, stdout: "" });
+  expect(running.stderr).toMatch(/^error: .* has mode 644, .*\nhint: run "chmod 600 .*"\n$/);
+  const publish = () => spanseal(["publish", ...config], { cwd });
+  expect(await publish()).toMatchObject({ code: 0 });
+  rmSync(ready.bucket, { recursive: true });
+  mkdirSync(ready.bucket);
+  expect(await publish()).toMatchObject({ code: 3 });
+  await sidecar.stop();
+  expect(await rotate()).toEqual(running);
+  chmodSync(join(ready.keys, "log.1.key"), 0o600);
+  expect(await publish()).toMatchObject({ code: 3 });
 });
 
 test("no keys are made for a ledger that has lost its own", async () => {

@@ -84,7 +84,7 @@ test("a caller that sends no JSON or too much is answered or cut, and others go 
     const caller = connect(join(place, "control.sock"), () => caller.write("{nonsense\n"));
     caller.once("data", (chunk: Buffer) => resolve(chunk.toString()));
   });
-  expect(JSON.parse(answer)).toHaveProperty("error");
+  expect(JSON.parse(answer)).toHaveProperty("failure");
   const flood = connect(join(place, "control.sock"), () => flood.write("x".repeat(2_000_000)));
   flood.on("error", () => undefined);
   await new Promise((resolve) => flood.once("close", resolve));
