@@ -1,6 +1,6 @@
 /** The bodies of a batch one after the other, each hashed as soon as it is written. */
-import { hash } from "node:crypto";
 import { pool } from "../bytes/pool.ts";
+import { sha256Latin1 } from "../bytes/sha256.ts";
 import { encodeUtf8 } from "../bytes/utf8.ts";
 import { batchBytesMax } from "../limits.ts";
 import { Composer, type Desk } from "./composer.ts";
@@ -74,7 +74,7 @@ function encodeIn(
     walk.lend(record.item);
     memory.set(PLACE.nonce, view.bytes.length + index * nonceBytes, 0);
     composer.write(record);
-    const digest = hash("sha256", writer.bytes.subarray(prefixAt, writer.at), "latin1");
+    const digest = sha256Latin1(writer.bytes.subarray(prefixAt, writer.at));
     digestText.write(digest, index * digestBytes, "latin1");
     bodies.add(writer, bodyAt);
     bodyEnds[index] = bodies.size;

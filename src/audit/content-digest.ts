@@ -4,7 +4,7 @@
  * more when the record comes again. Made only where an id comes again, of what came and of what the
  * log has.
  */
-import { hash } from "node:crypto";
+import { sha256Hex } from "../bytes/sha256.ts";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -24,7 +24,7 @@ export function contentDigest(body: Uint8Array): string {
   const content = Buffer.from(body);
   const flags = blankVariable(content);
   const parts = [content.subarray(0, flags.start), content.subarray(flags.end)];
-  return hash("sha256", Buffer.concat(parts), "hex");
+  return sha256Hex(Buffer.concat(parts));
 }
 
 /**

@@ -8,7 +8,7 @@
  *
  * and last the phase of the action and its ordinal. A retried export gives the same ids.
  */
-import { hash } from "node:crypto";
+import { sha256Hex, sha256Latin1 } from "../bytes/sha256.ts";
 import { Sha256Lanes } from "../bytes/sha256-lanes.ts";
 import { type ChainName, digestBytes, recordIdBytes } from "./prepared-batch.ts";
 import type { PendingRecord } from "./survey.ts";
@@ -136,7 +136,7 @@ export class Identifier {
     const source = this.#source;
     const own = item.signal === "logs" ? this.#eventId(item) : undefined;
     if (own !== undefined) return put(source, put(source, 0, "event"), own);
-    const digest = hash("sha256", bytes.subarray(item.start, item.stop), "hex");
+    const digest = sha256Hex(bytes.subarray(item.start, item.stop));
     return put(source, put(source, 0, "digest"), digest);
   }
 
@@ -173,7 +173,7 @@ function add(some: Waiting, position: number, ids: Uint8Array): void {
 }
 
 function hashAlone(message: Uint8Array, position: number, ids: Uint8Array): void {
-  const digest = hash("sha256", message, "buffer");
+  const digest = Buffer.from(sha256Latin1(message), "latin1");
   ids.set(digest.subarray(0, recordIdBytes), position * recordIdBytes);
 }
 

@@ -6,11 +6,12 @@
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 
+import { sha256Hex } from "../bytes/sha256.ts";
 import { reasonOf } from "../bytes/thrown.ts";
 import { keyName } from "./chain.ts";
 import { signCheckpoint } from "./checkpoint.ts";
 import { segmentsDigest } from "./closed-segments.ts";
-import { equalBytes, sha256Hex } from "./digest.ts";
+import { equalBytes } from "./digest.ts";
 import type { Files } from "./files.ts";
 import { checkpointSigner, checkpointVerifiers, type KeyRing, type LogKey } from "./keys.ts";
 import { toHex } from "../bytes/hex.ts";

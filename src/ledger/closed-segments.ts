@@ -1,7 +1,7 @@
 /** What a state snapshot remembers of the segments before it, so that a start need not read them. */
 import { join } from "node:path";
 
-import { sha256Hex } from "./digest.ts";
+import { sha256Hex } from "../bytes/sha256.ts";
 import type { Files } from "./files.ts";
 import { parseSegmentName, segmentName } from "./segment-name.ts";
 

@@ -1,5 +1,6 @@
 /** Control records as the sequencer takes them, and those that the ledger writes by itself. */
 import { reasonOf } from "../bytes/thrown.ts";
+import { sha256Hex } from "../bytes/sha256.ts";
 import { toHex } from "../bytes/hex.ts";
 import { recordIdBytes, type ChainName } from "../audit/prepared-batch.ts";
 import { bodyDigest, systemChain } from "./chain.ts";
@@ -9,7 +10,6 @@ import type { ControlItem } from "./group.ts";
 import type { LedgerMemory } from "./memory.ts";
 import type { StateReference } from "./state.ts";
 import type { RecordSource } from "./head-pen.ts";
-import { sha256Hex } from "./digest.ts";
 
 export interface ControlSource {
   readonly memory: LedgerMemory;

@@ -2,7 +2,9 @@
  * SHA-256 and the two ways bytes are put together before they are hashed: behind a prefix of their
  * own, and as parts that each carry their length.
  */
-import { createHmac, hash } from "node:crypto";
+import { createHmac } from "node:crypto";
+
+import { sha256Latin1 } from "../bytes/sha256.ts";
 
 export const digestBytes = 32;
 
@@ -20,16 +22,12 @@ export const PREFIX = {
 
 export function sha256(bytes: Uint8Array): Uint8Array {
   // A one-shot hash into a latin1 string and back is a third of the cost of one into a Buffer.
-  return Buffer.from(hash("sha256", bytes, "binary"), "latin1");
+  return Buffer.from(sha256Latin1(bytes), "latin1");
 }
 
 /** Writes SHA-256 of `bytes` to `target` at `offset`. `bytes` and `target` may overlap. */
 export function sha256Into(target: Buffer, offset: number, bytes: Uint8Array): void {
-  target.write(hash("sha256", bytes, "binary"), offset, digestBytes, "latin1");
-}
-
-export function sha256Hex(bytes: Uint8Array): string {
-  return hash("sha256", bytes, "hex");
+  target.write(sha256Latin1(bytes), offset, digestBytes, "latin1");
 }
 
 const blockBytes = 64;

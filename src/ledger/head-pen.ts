@@ -2,11 +2,10 @@
  * Writes the heads of one chain. The head stands in memory between what is hashed before it and room
  * for its MAC; from record to record only digits change, in place, so that no text is made of it.
  */
-import { hash } from "node:crypto";
-
 import type { ChainName } from "../audit/prepared-batch.ts";
 import { recordIdBytes } from "../audit/prepared-batch.ts";
 import { writeHex } from "../bytes/hex.ts";
+import { sha256Latin1 } from "../bytes/sha256.ts";
 import { digestBytes, PREFIX } from "./digest.ts";
 import {
   innerFrame,
@@ -157,7 +156,7 @@ export class HeadPen {
   mac(target: Uint8Array, at: number): void {
     const buffer = this.#buffer;
     copyBytes(buffer, recordPrefixAt, recordPrefix);
-    const mac = this.#outer.of(hash("sha256", this.#macInput, "binary"));
+    const mac = this.#outer.of(sha256Latin1(this.#macInput));
     writeLatin1(target, at, mac);
     writeLatin1(buffer, this.#headEnd, mac);
   }
@@ -165,7 +164,7 @@ export class HeadPen {
   /** Writes the tree entry of head and MAC to `target`, 32 bytes. */
   entry(target: Uint8Array, at: number): void {
     copyBytes(this.#buffer, entryPrefixAt, entryPrefix);
-    writeLatin1(target, at, hash("sha256", this.#entryInput, "binary"));
+    writeLatin1(target, at, sha256Latin1(this.#entryInput));
   }
 
   /** Copies the head; answers where it ends. */

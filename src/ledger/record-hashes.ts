@@ -1,7 +1,6 @@
 /** The hashes of a line, from its bytes where they lie: nothing is copied but into hash inputs. */
-import { hash } from "node:crypto";
-
 import { readHex } from "../bytes/hex.ts";
+import { sha256Hex, sha256Latin1 } from "../bytes/sha256.ts";
 import { digestBytes, PREFIX } from "./digest.ts";
 import type { ScannedLine } from "./line.ts";
 import { writeLatin1 } from "./record-mac.ts";
@@ -49,7 +48,7 @@ export class RecordHashes {
 
   /** True where the line's body is the one whose digest its head holds. */
   isBodyTheirs({ bytes, bodyStart, bodyEnd, bodyDigestAt }: ScannedLine): boolean {
-    const digest = hash("sha256", this.#body.fill(bytes, bodyStart, bodyEnd, 0), "hex");
+    const digest = sha256Hex(this.#body.fill(bytes, bodyStart, bodyEnd, 0));
     for (let at = 0; at < digest.length; at++) {
       if (digest.charCodeAt(at) !== bytes[bodyDigestAt + at]) return false;
     }
@@ -62,7 +61,7 @@ export class RecordHashes {
     const input = this.#entryInput.fill(bytes, headStart, headEnd, digestBytes);
     const end = input.length - digestBytes;
     for (let at = 0; at < digestBytes; at++) input[end + at] = this.mac[at]!;
-    writeLatin1(this.entry, 0, hash("sha256", input, "binary"));
+    writeLatin1(this.entry, 0, sha256Latin1(input));
   }
 
   /** True where `mac`, as latin1 text, is that of the last line. */

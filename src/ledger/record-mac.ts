@@ -2,8 +2,7 @@
  * MACs of heads: HMAC-SHA256 (RFC 2104) as two one-shot hashes over padded keys, half the cost of an
  * Hmac object. Results are latin1 strings of 32 characters, the cheapest form that a hash comes in.
  */
-import { hash } from "node:crypto";
-
+import { sha256Latin1 } from "../bytes/sha256.ts";
 import { digestBytes, PREFIX } from "./digest.ts";
 
 const blockBytes = 64;
@@ -40,7 +39,7 @@ export class OuterHash {
   /** MAC from the inner hash as latin1 text. */
   of(inner: string): string {
     writeLatin1(this.#input, blockBytes, inner);
-    return hash("sha256", this.#input, "binary");
+    return sha256Latin1(this.#input);
   }
 }
 
@@ -79,7 +78,7 @@ export class RecordMac {
     const input = isUsual ? this.#viewOf(length) : Buffer.alloc(length);
     if (!isUsual) this.#inner.copy(input, 0, 0, innerFrameBytes);
     bytes.copy(input, innerFrameBytes, start, end);
-    return this.#outer.of(hash("sha256", input, "binary"));
+    return this.#outer.of(sha256Latin1(input));
   }
 
   #viewOf(length: number): Buffer {

@@ -1,12 +1,13 @@
 /** What a start begins from: the local checkpoint and the newest state snapshot it covers. */
 import { join } from "node:path";
 
+import { sha256Hex } from "../bytes/sha256.ts";
 import { isCode, reasonOf } from "../bytes/thrown.ts";
 import { epochOf, keyName } from "./chain.ts";
 import { Chains } from "./chains.ts";
 import { parseCheckpoint, type Checkpoint } from "./checkpoint.ts";
 import type { LocalCheckpoint, WindowBlock } from "./checkpointer.ts";
-import { equalBytes, sha256Hex } from "./digest.ts";
+import { equalBytes } from "./digest.ts";
 import { checkpointName, type LedgerIdentity } from "./directory.ts";
 import { type Files } from "./files.ts";
 import { checkpointVerifiers, type KeyRing } from "./keys.ts";

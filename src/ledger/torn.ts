@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 
 import { lineBytesMax, quarantineBytesMax, segmentReadBytes } from "../limits.ts";
-import { sha256Hex } from "./digest.ts";
+import { sha256Hex } from "../bytes/sha256.ts";
 import type { Files } from "./files.ts";
 import { FormatError } from "./format-error.ts";
 import type { KeyRing } from "./keys.ts";

@@ -4,7 +4,8 @@
  */
 import { parseCheckpoint } from "../ledger/checkpoint.ts";
 import type { Checkpoint } from "../ledger/checkpoint.ts";
-import { equalBytes, sha256Hex } from "../ledger/digest.ts";
+import { sha256Hex } from "../bytes/sha256.ts";
+import { equalBytes } from "../ledger/digest.ts";
 import { FormatError } from "../ledger/format-error.ts";
 import { verifyNote } from "../ledger/note.ts";
 import type { NoteVerifier } from "../ledger/note.ts";

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { isCode } from "../bytes/thrown.ts";
 import { canonicalize, parseCanonical } from "../bytes/canonical-json.ts";
 import { decodeUtf8Lossy, encodeUtf8 } from "../bytes/utf8.ts";
-import { equalBytes, sha256Hex } from "../ledger/digest.ts";
+import { sha256Hex } from "../bytes/sha256.ts";
+import { equalBytes } from "../ledger/digest.ts";
 import type { Files } from "../ledger/files.ts";
 import { PublishError } from "./publish-error.ts";
 

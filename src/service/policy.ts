@@ -5,7 +5,7 @@ import type { AuditPolicy } from "../audit/policy.ts";
 import { compileRedaction } from "../audit/redact/policy.ts";
 import { canonicalize } from "../bytes/canonical-json.ts";
 import type { JsonValue } from "../bytes/canonical-json.ts";
-import { sha256Hex } from "../ledger/digest.ts";
+import { sha256Hex } from "../bytes/sha256.ts";
 import type { Files } from "../ledger/files.ts";
 import type { KeyRing } from "../ledger/keys.ts";
 import type { Config } from "./config/model.ts";

@@ -3,8 +3,8 @@
  * name, synced and linked to their own, so that a key never holds a part of an object; only tiles,
  * which come by the hundred and follow from the log, are written in place.
  */
-import { hash } from "node:crypto";
 import { dirname, join } from "node:path";
+import { sha256Hex } from "../../bytes/sha256.ts";
 import { isCode, reasonOf } from "../../bytes/thrown.ts";
 import { temporaryPrefix } from "../../ledger/files.ts";
 import type { Files } from "../../ledger/files.ts";
@@ -54,7 +54,7 @@ async function attempt<T>(place: Place, doing: string, action: () => Promise<T>)
 }
 
 function versionOf(bytes: Uint8Array): Version {
-  return hash("sha256", bytes) as Version;
+  return sha256Hex(bytes) as Version;
 }
 
 async function read({ directory, files }: Place, key: string): Promise<StoredObject | undefined> {

@@ -16,7 +16,7 @@ import {
   treeEntry,
 } from "../../../src/ledger/chain.ts";
 import { CONTROL_KINDS, encodeControl, type ControlMembers } from "../../../src/ledger/control.ts";
-import { sha256Hex } from "../../../src/ledger/digest.ts";
+import { sha256Hex } from "../../../src/bytes/sha256.ts";
 import { consistencyProof, inclusionProof, leafHash } from "../../../src/ledger/merkle.ts";
 import { encodeProof } from "../../../src/ledger/proof.ts";
 import { segmentName } from "../../../src/ledger/segment-name.ts";
