@@ -27,7 +27,7 @@ class NotCanonical extends Error {}
 
 /** Nesting is bounded, because the bytes may be anybody's: beyond it the answer is false. */
 export function isCanonicalObject(
-  bytes: Uint8Array,
+  bytes: Buffer,
   bounds: { readonly start: number; readonly end: number },
   depthMax: number,
 ): boolean {

@@ -24,18 +24,18 @@ const strideBytes = 2 * blockBytes;
 const roomBytesAtFirst = 65_536;
 
 export class SpecialBytes {
-  /** The text, from its beginning; behind it there is at least one zero, which is special. */
+  /** The text, from its beginning; behind it stands one zero, which is special. */
   text: Uint8Array = new Uint8Array(0);
   /** Bit `i % 32` of word `i / 32` is set where byte `i` is a control, `"`, `\` or not ASCII. */
   map: Int32Array = new Int32Array(0);
   #run: Computation["run"] = () => 0;
 
   /** Takes `bytes[start, end)` as the text; what was taken before is gone. */
-  take(bytes: Uint8Array, start: number, end: number): void {
+  take(bytes: Buffer, start: number, end: number): void {
     const length = end - start;
     if (length + strideBytes > this.text.length) this.#reserve(length + strideBytes);
-    this.text.set(bytes.subarray(start, end));
-    this.text.fill(0, length, length + strideBytes);
+    bytes.copy(this.text, 0, start, end);
+    this.text[length] = 0;
     const strides = Math.floor(length / strideBytes) + 1;
     this.#run(textAt, textAt + strides * strideBytes, textAt + this.text.length);
   }

@@ -37,8 +37,9 @@ export class TreeEdge {
     for (let done = 0; done < count;) {
       const first = this.#size % tileWidth;
       const width = Math.min(count - done, tileWidth - first);
-      const some = entries.subarray(done * digestBytes, (done + width) * digestBytes);
-      this.#entries.set(some, first * digestBytes);
+      const [from, to] = [done * digestBytes, first * digestBytes];
+      if (width === 1) copyBytes(this.#entries, to, entries, from);
+      else this.#entries.set(entries.subarray(from, from + width * digestBytes), to);
       this.#size += width;
       done += width;
       if (first + width === tileWidth) this.#finishBundle();
