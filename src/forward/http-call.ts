@@ -1,8 +1,8 @@
 /** One exchange of HTTP/1.1: a request there, an answer back. */
 import type { Agent, ClientRequest, IncomingMessage, OutgoingHttpHeaders } from "node:http";
-import { request as requestPlain } from "node:http";
 import { request as requestSecure } from "node:https";
 import { sinkResponseBytesMax } from "../limits.ts";
+import http from "../node-http.ts";
 
 export interface HttpAnswer {
   readonly status: number;
@@ -27,7 +27,7 @@ export function callHttp(
   abort: AbortSignal,
 ): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
-    const open = url.protocol === "https:" ? requestSecure : requestPlain;
+    const open = url.protocol === "https:" ? requestSecure : http.request;
     const request = open(url, { method: "POST", agent, headers, signal: abort });
     let isAnswered = false;
     const fail = (error: Error): void => {

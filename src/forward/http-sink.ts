@@ -1,8 +1,8 @@
 /** OTLP over HTTP with protobuf: one connection for each endpoint, no redirects, no proxy. */
-import { Agent } from "node:http";
 import { Agent as SecureAgent } from "node:https";
 import type { Signal } from "../audit/otlp/schema.ts";
 import { sinkHttpIdleMs } from "../limits.ts";
+import http from "../node-http.ts";
 import { withTimeout } from "./attempt.ts";
 import { compress } from "./compress.ts";
 import { callHttp } from "./http-call.ts";
@@ -26,7 +26,10 @@ export function openHttpSink(plan: SinkPlan, clock: ForwardClock): Sink {
   const tls = connectOptions(plan.tls);
   // A connection that waits for longer may be closed by the sink at the moment of the next request.
   const waiting = { keepAlive: true, timeout: sinkHttpIdleMs };
-  const agents = { "http:": new Agent(waiting), "https:": new SecureAgent({ ...waiting, ...tls }) };
+  const agents = {
+    "http:": new http.Agent(waiting),
+    "https:": new SecureAgent({ ...waiting, ...tls }),
+  };
   const headers = {
     "user-agent": "spanseal",
     ...plan.headers,

@@ -1,10 +1,10 @@
 /** Checks and completes what both transports are told. Nothing of the process's environment. */
-import { validateHeaderName, validateHeaderValue } from "node:http";
 import { createSecureContext, rootCertificates } from "node:tls";
 import { reasonOf } from "../bytes/thrown.ts";
 import { SIGNALS } from "../audit/otlp/schema.ts";
 import type { Signal } from "../audit/otlp/schema.ts";
 import type { Files } from "../ledger/files.ts";
+import http from "../node-http.ts";
 import { SinkOptionError } from "./forward-error.ts";
 import type { SinkOptions, TlsOptions } from "./options.ts";
 
@@ -96,8 +96,8 @@ function checkHeaders(headers: Readonly<Record<string, string>>): Record<string,
       throw new SinkOptionError(["headers", given], "is set by the exporter itself", { remedy });
     }
     try {
-      validateHeaderName(name);
-      validateHeaderValue(name, value);
+      http.validateHeaderName(name);
+      http.validateHeaderValue(name, value);
     } catch (cause) {
       // The value may be a secret: only the name is shown.
       const remedy = "write name and value on one line, without control characters";

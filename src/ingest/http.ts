@@ -1,12 +1,12 @@
 /** OTLP/HTTP over node:http and node:https: protobuf and JSON on one port. */
-import { createServer, type IncomingMessage, type Server, type ServerOptions } from "node:http";
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { Signal } from "../audit/otlp/schema.ts";
 import * as limits from "../limits.ts";
+import http from "../node-http.ts";
 import { Body } from "./body.ts";
 import type { Admission } from "./budget.ts";
 import { collect, type TimeLimit } from "./collect.ts";
@@ -62,7 +62,7 @@ export async function startHttp(
     tls === null
       ? null
       : createSecureServer({ ...options, ...tls.material(bounds.headerTimeMsMax) });
-  const server: Server = secure ?? createServer(options);
+  const server: Server = secure ?? http.createServer(options);
   const serve = (request: IncomingMessage, response: ServerResponse): void =>
     track(request, response, receiver);
   // With its own listener, a request that waits for a 100 is answered by us alone.

@@ -1,9 +1,9 @@
 /** Health, readiness and metrics over HTTP: the one endpoint to open to kubelet and Prometheus. */
-import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { bind } from "../ingest/listener.ts";
 import type { Address } from "../ingest/listener.ts";
 import { operationsConnectionsMax, operationsRequestMsMax } from "../limits.ts";
+import http from "../node-http.ts";
 import type { Endpoint } from "./config/values.ts";
 import type { Metrics } from "./metrics.ts";
 import { unreadyReasons, warnings } from "./state.ts";
@@ -28,7 +28,7 @@ interface Answer {
 
 /** @throws ReceiverError where the address cannot be taken. */
 export async function startOperations(options: OperationsOptions): Promise<Operations> {
-  const server = createServer(
+  const server = http.createServer(
     {
       requestTimeout: operationsRequestMsMax,
       headersTimeout: operationsRequestMsMax,
