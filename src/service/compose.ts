@@ -138,7 +138,7 @@ function receiving(
 
 function stateOf(
   config: Config,
-  { ledger, publisher, forwarder, keys }: Readonly<Core>,
+  { ledger, publisher, forwarder, unsent, keys }: Readonly<Core>,
   { opened, startedAt }: { readonly opened: Opened; readonly startedAt: string },
 ): SidecarState {
   const { state, reason, size, chainCount, queuedRequests, queuedBytes, checkpointSize } =
@@ -163,6 +163,7 @@ function stateOf(
     ...(sink === undefined || forwarder === undefined
       ? {}
       : { forward: { sink, signals: forwarder.status() } }),
+    unsent,
     endpoints: endpointsOf(opened),
     publicKey: publicVkeys(ledger.origin, keys).at(-1) ?? "",
   };

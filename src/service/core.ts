@@ -4,11 +4,14 @@
  */
 import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
+import { SIGNALS } from "../audit/otlp/schema.ts";
 import type { RedactionPolicy } from "../audit/redact/policy.ts";
 import { ForwardError } from "../forward/forward-error.ts";
 import { openForwarder } from "../forward/forwarder.ts";
 import type { Forwarder } from "../forward/forwarder.ts";
 import type { ForwarderOptions } from "../forward/options.ts";
+import { readUnsent } from "../forward/unsent.ts";
+import type { UnsentSpool } from "../forward/unsent.ts";
 import { systemClock } from "../ledger/clock.ts";
 import type { ControlMembers } from "../ledger/control.ts";
 import { nodeFiles, waitingFiles } from "../ledger/files.ts";
@@ -29,7 +32,7 @@ import { openPublisher, readBucketEvidence } from "../publish/publisher.ts";
 import type { Publisher } from "../publish/publisher.ts";
 import type { Config } from "./config/model.ts";
 import type { Log } from "./log.ts";
-import { forwarderOptions } from "./sink.ts";
+import { forwarderOptions, spoolDirectory } from "./sink.ts";
 import type { SinkParts } from "./sink.ts";
 import { version } from "./version.ts";
 
@@ -40,6 +43,8 @@ export interface Core {
   readonly ledger: Ledger;
   readonly publisher: Publisher;
   readonly forwarder: Forwarder | undefined;
+  /** What waited at the start for sinks that are not configured. */
+  readonly unsent: readonly UnsentSpool[];
   /**
    * Lets the sending under way end, closes the log with its last signed root, and publishes that.
    */
@@ -118,6 +123,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     onCheckpointError: (error) => log.error({ error }, "no local checkpoint could be made"),
   }).catch(giveUp);
   reportStart(ledger, log);
+  for (const { message } of spool.unsent) log.warn({}, message);
   const publisher = await openPublisherOf({ config, log, files, ledger, bucket }).catch(giveUp);
   return {
     keys,
@@ -125,6 +131,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     ledger,
     publisher,
     forwarder: spool.forwarder,
+    unsent: spool.unsent,
     async close(graceMs) {
       try {
         await spool.forwarder?.close(graceMs);
@@ -209,6 +216,7 @@ class SpoolOpening implements CommitFollower {
   #failure: ForwardError | undefined;
   #isFailing = false;
   forwarder: Forwarder | undefined;
+  unsent: readonly UnsentSpool[] = [];
 
   constructor(parts: SinkParts, bounds: CoreBounds["spool"] | undefined) {
     this.#parts = parts;
@@ -222,9 +230,21 @@ class SpoolOpening implements CommitFollower {
 
   /** @returns what the spool knows of the log. */
   async open(): Promise<KnownSize[]> {
-    if (this.#options === undefined) return [];
-    this.forwarder = await openForwarder(this.#options);
+    if (this.#options !== undefined) this.forwarder = await openForwarder(this.#options);
+    this.unsent = await this.#readUnsent();
+    if (this.#options === undefined || this.forwarder === undefined) return [];
     return [{ source: `spool ${this.#options.directory}`, size: this.forwarder.knownSize }];
+  }
+
+  async #readUnsent(): Promise<UnsentSpool[]> {
+    const { config, files } = this.#parts;
+    const sent = this.forwarder?.status() ?? {};
+    const found: UnsentSpool[] = [];
+    for (const signal of SIGNALS.filter((one) => sent[one] === undefined)) {
+      const unsent = await readUnsent(signal, { directory: spoolDirectory(config), files });
+      if (unsent !== undefined) found.push(unsent);
+    }
+    return found;
   }
 
   async recover(size: number): Promise<void> {

@@ -218,8 +218,12 @@ function forwardMetrics(registry: Registry): (state: SidecarState) => void {
     labelNames: ["signal", "result"] as const,
     registers: [registry],
   });
-  return ({ forward }) => {
+  return ({ forward, unsent }) => {
     forwarded.reset();
+    for (const left of unsent) {
+      bytes(left.bytes, left.signal);
+      requests(left.requests, left.signal);
+    }
     for (const [signal, status] of Object.entries(forward?.signals ?? {})) {
       bytes(status.queueBytes, signal);
       requests(status.queueEntries, signal);

@@ -30,7 +30,7 @@ export function forwarderOptions(parts: SinkParts): ForwarderOptions | undefined
   const name = sinkName(config) ?? "";
   const { retry_on_failure: retry, sending_queue: queue } = exporter;
   return {
-    directory: join(config.ledger.directory, "spool"),
+    directory: spoolDirectory(config),
     files,
     clock: systemClock,
     random: uniform,
@@ -51,6 +51,11 @@ export function forwarderOptions(parts: SinkParts): ForwarderOptions | undefined
     redactMessage: (text) => redactText(text, redaction).text,
     log: (level, message, fields) => log[level](fields, message),
   };
+}
+
+/** The folder of all spools. */
+export function spoolDirectory(config: Config): string {
+  return join(config.ledger.directory, "spool");
 }
 
 /** The sink's address as it may be shown, without a query that may hold a key; undefined where there is none. */

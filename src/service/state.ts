@@ -1,5 +1,6 @@
 /** What the sidecar says about itself: on /readyz, in /metrics, to `spanseal status`. */
 import type { ForwarderStatus } from "../forward/forwarder.ts";
+import type { UnsentSpool } from "../forward/unsent.ts";
 import type { PublisherStatus } from "../publish/publisher.ts";
 
 interface LedgerState {
@@ -31,6 +32,8 @@ export interface SidecarState {
   readonly ledger: LedgerState;
   readonly publish: PublisherStatus;
   readonly forward?: ForwardState;
+  /** What waited at the start for sinks that are not configured. */
+  readonly unsent: readonly UnsentSpool[];
   /** `host:port` of `grpc`, `http` and `operations`. */
   readonly endpoints: Readonly<Record<string, string>>;
   /** Verifier key to give away. */
@@ -66,8 +69,8 @@ export function unreadyReasons(state: SidecarState): string[] {
 }
 
 /** What is not as it should be, but mends itself or was chosen. */
-export function warnings({ publish, forward }: SidecarState): string[] {
-  const found: string[] = [];
+export function warnings({ publish, forward, unsent }: SidecarState): string[] {
+  const found = unsent.map(({ message }) => message);
   if (publish.lastError !== undefined && !publish.halted) {
     found.push(`publishing is tried again: ${publish.lastError}`);
   }

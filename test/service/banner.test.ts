@@ -7,6 +7,7 @@ import type { SidecarState } from "../../src/service/state.ts";
 import { version } from "../../src/service/version.ts";
 
 const state: SidecarState = {
+  unsent: [],
   pid: 1,
   startedAt: "2026-11-21T00:00:00.000Z",
   draining: false,

@@ -1,6 +1,6 @@
 /** Ledger, spool and bucket together: where one of them cannot be opened, and what one needs of another. */
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -95,4 +95,15 @@ test("what the bucket holds leads from the first log key to the last, whatever t
   const source = directorySource(ledger.directory, join(folder, "bucket", ledger.origin));
   const report = await verifyLedger(source, { trusted: [parseVkey(firstKey!)] });
   expect(report).toMatchObject({ verdict: "ok", failures: [] });
+});
+
+test("a spool that nothing reads any more keeps no sidecar from its start, and is told of", async () => {
+  const { folder, start } = await newPlace("");
+  const spool = join(folder, "ledger/spool/logs");
+  mkdirSync(spool, { recursive: true });
+  writeFileSync(join(spool, "cursor"), "not a cursor");
+  const core = await start();
+  expect(core.unsent).toMatchObject([{ signal: "logs", requests: 0 }]);
+  expect(core.unsent[0]!.message).toMatch(/cannot be read \(.*damaged.*\): configure one again/);
+  await core.close(0);
 });

@@ -25,6 +25,7 @@ const traces: SignalStatus = {
 const idle = { chainCount: 2, queuedRequests: 0, queuedBytes: 0, checkpointSize: 10 };
 
 const state: SidecarState = {
+  unsent: [],
   pid: 1,
   startedAt: "2026-11-21T00:00:00.000Z",
   draining: false,

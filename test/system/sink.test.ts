@@ -1,4 +1,5 @@
 /** The operator's sink, from end to end: what it is sent, in which order, and what it may do. */
+import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { expect, onTestFinished, test } from "vitest";
 import type { Signal } from "../../src/audit/otlp/schema.ts";
@@ -390,4 +391,47 @@ test("on_full: suspend goes on recording, and records what was not forwarded", a
   });
   expect(await sidecar.stop()).toBe(0);
   await expectVerified(sidecar.cwd);
+});
+
+test("requests of a signal that has no sink any more are told of, kept, and sent once it has one", async () => {
+  const sink = await openSink();
+  sink.otherwise = { status: 503 };
+  const first = await startSidecar({ config: httpTo(sink) });
+  const { cwd } = first;
+  const requests = requestsWith(personal, 1);
+  for (const signal of signals) await postTo(first, signal, requests[signal]);
+  await first.stop();
+  const onlyTraces = { exporters: { otlp_http: { traces_endpoint: `${sink.url}/v1/traces` } } };
+  for (const [config, unsent] of [
+    [onlyTraces, ["logs", "metrics"]],
+    [{}, ["traces", "logs", "metrics"]],
+  ] as const) {
+    const sidecar = await startSidecar({ cwd, config });
+    const { code, warnings } = await readinessOf(sidecar);
+    expect(code).toBe(200);
+    const told = unsent.map(
+      (signal) =>
+        `no sink is configured for ${signal}, but the spool ` +
+        `${join(ledgerOf(sidecar), "spool", signal)} holds unsent requests (1): ` +
+        "configure one again, or move the folder aside to give up what it holds",
+    );
+    expect(warnings).toBe(told.join("\n"));
+    const { stdout } = await spanseal(["status", "--config", "spanseal.yaml"], { cwd });
+    for (const place of [sidecar.stderr(), stdout]) {
+      for (const message of told) expect(place).toContain(message);
+    }
+    const metrics = await metricsOf(sidecar);
+    const waiting = unsent.map((signal) =>
+      metrics.get(`spanseal_forward_queue_requests{signal="${signal}"}`),
+    );
+    expect(waiting).toEqual(unsent.map(() => 1));
+    await sidecar.stop();
+  }
+  sink.otherwise = { status: 200 };
+  const again = await startSidecar({ cwd, config: httpTo(sink) });
+  await eventually(() =>
+    expect(sink.taken.map(({ signal }) => signal).toSorted()).toEqual(signals.toSorted()),
+  );
+  expect(await readinessOf(again)).toMatchObject({ warnings: "" });
+  await again.stop();
 });
