@@ -3,24 +3,20 @@ import { say } from "./output.ts";
 
 const intervalMs = 200;
 
-export interface Progress {
-  /** Shows `text` unless something was shown just before. */
-  show(text: () => string): void;
-  /** Clears the line. */
-  end(): void;
-}
+/** Shows `text` unless something was shown just before. */
+type Show = (text: () => string) => void;
 
-export function openProgress(): Progress {
+/** Does `work`, and clears the line whatever comes of it. */
+export async function withProgress<T>(work: (show: Show) => Promise<T>): Promise<T> {
   const isTerminal = process.stderr.isTTY;
   let shownAt = 0;
-  return {
-    show(text) {
+  try {
+    return await work((text) => {
       if (!isTerminal || performance.now() - shownAt < intervalMs) return;
       shownAt = performance.now();
       say(`\r\u{1b}[K${text()}`);
-    },
-    end() {
-      if (isTerminal && shownAt > 0) say("\r\u{1b}[K");
-    },
-  };
+    });
+  } finally {
+    if (shownAt > 0) say("\r\u{1b}[K");
+  }
 }

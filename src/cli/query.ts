@@ -10,7 +10,7 @@ import { parseCount } from "./input.ts";
 import { locateLedger, withLocation } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
 import { print, printJson, say } from "./output.ts";
-import { openProgress } from "./progress.ts";
+import { withProgress } from "./progress.ts";
 import { tableHeader, tableRow } from "./records.ts";
 import type { ReadableRecord } from "./records.ts";
 import { formatTable } from "./table.ts";
@@ -69,22 +69,22 @@ async function query(options: QueryOptions): Promise<void> {
   const directory = await locateLedger(options);
   const limit = parseLimit(options);
   const matches = await compileFilter(options);
-  const progress = openProgress();
   const newest: ReadableRecord[] = [];
   let found = 0;
-  for await (const stored of readRecords(directory, timeRange(options))) {
-    progress.show(() => `reading record ${stored.head.index}, ${found} found`);
-    const record = matches(stored);
-    if (record === undefined) continue;
-    found++;
-    if (limit === 0 && options.json === true) {
-      printJson(record as unknown as JsonValue);
-      continue;
+  await withProgress(async (show) => {
+    for await (const stored of readRecords(directory, timeRange(options))) {
+      show(() => `reading record ${stored.head.index}, ${found} found`);
+      const record = matches(stored);
+      if (record === undefined) continue;
+      found++;
+      if (limit === 0 && options.json === true) {
+        printJson(record as unknown as JsonValue);
+        continue;
+      }
+      newest.push(record);
+      if (limit > 0 && newest.length > limit) newest.shift();
     }
-    newest.push(record);
-    if (limit > 0 && newest.length > limit) newest.shift();
-  }
-  progress.end();
+  });
   if (options.json === true) newest.forEach((record) => printJson(record as unknown as JsonValue));
   else printTable(newest, found);
   if (found === 0) process.exitCode = exitCodes.no;

@@ -18,7 +18,7 @@ import { parseCount } from "./input.ts";
 import { locate, locateLedger, readDescriptor, readKeysIfThere, withLocation } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
 import { printFields, printJson, printLine } from "./output.ts";
-import { openProgress } from "./progress.ts";
+import { withProgress } from "./progress.ts";
 import { readVkeys } from "./public-key.ts";
 
 interface VerifyOptions extends LocationOptions {
@@ -66,21 +66,23 @@ Examples:
 async function verify(argument: string | undefined, options: VerifyOptions): Promise<void> {
   const directory = await locateLedger(options, argument);
   const ring = await readKeysIfThere(locate(options).config.keys.directory);
-  const progress = openProgress();
   const origin = await originOf(directory);
   const bucket = origin && (await bucketPrefix(directory, origin, { argument, ...options }));
-  const verified = await verifyLedger(directorySource(directory, bucket), {
+  const given = {
     ...(ring === undefined || !options.chainKey
       ? {}
       : { chainKey: (epoch: number) => ring.chainKey(epoch) }),
     trusted: (await trustedKeys(origin, ring, options)).map((vkey) => parseVkey(vkey)),
     level: options.level,
     ...(options.maxFailures === undefined ? {} : { failuresMax: parseMax(options.maxFailures) }),
-    onProgress: (counts) => {
-      progress.show(() => `verifying: ${counts.records} records, ${counts.segments} segments`);
-    },
-  });
-  progress.end();
+  };
+  const verified = await withProgress((show) =>
+    verifyLedger(directorySource(directory, bucket), {
+      ...given,
+      onProgress: ({ records, segments }) =>
+        show(() => `verifying: ${records} records, ${segments} segments`),
+    }),
+  );
   const report = bucket === undefined ? withoutBucket(verified) : verified;
   process.exitCode = report.exitCode;
   if (options.json === true) printJson(report as unknown as JsonValue);

@@ -24,6 +24,11 @@ export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), "spanseal-cli-"));
 }
 
+/** What a shell runs for these words. */
+export function spansealCommand(words: string): string {
+  return `"${process.execPath}" "${main}" ${words}`;
+}
+
 /** `spanseal` with these arguments, in a folder of its own, until it ends. */
 export function spanseal(
   parameters: readonly string[],

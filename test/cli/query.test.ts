@@ -1,12 +1,16 @@
 /** `spanseal query`: every filter, both outputs, and every way to end. */
+import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { span, traces } from "../audit/setup.ts";
 import { startSidecar } from "../service/sidecar-process.ts";
-import { spanseal, temporaryFolder } from "./command.ts";
+import { spanseal, spansealCommand, temporaryFolder } from "./command.ts";
 import { ledgerLines, post, recordLedger, shownLines } from "./recorded.ts";
 import type { Recorded, Shown } from "./recorded.ts";
+
+/** A program of every Linux. */
+const terminalMaker = "script";
 
 let recorded: Recorded;
 beforeAll(async () => {
@@ -184,6 +188,10 @@ test("without a ledger there is nothing to tell; a damaged one is named with its
   const place = Buffer.byteLength(lines.slice(0, 3).join("\n")) + 1;
   expect(damaged.stderr).toContain(`0000000000000000.jsonl is damaged at byte ${place}`);
   expect(damaged.stderr).toMatch(/\nhint: .*spanseal verify/);
+  if (process.platform !== "linux") return;
+  const terminal = ["-qec", spansealCommand("query"), "/dev/null"];
+  const { stdout } = spawnSync(terminalMaker, terminal, { cwd, encoding: "utf8" });
+  expect(stdout).toContain("0 found\r\u{1b}[Kerror: ");
 });
 
 test("a tenant whose name was tokenised is found by the plain name; names are not shown", async () => {
