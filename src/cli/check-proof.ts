@@ -4,7 +4,7 @@ import { Argument, Option } from "commander";
 import type { Command } from "commander";
 import { toHex } from "../bytes/hex.ts";
 import { FormatError } from "../ledger/format-error.ts";
-import { publicVkeys } from "../ledger/keys.ts";
+import { checkpointVerifiers } from "../ledger/keys.ts";
 import { parseLine } from "../ledger/line.ts";
 import { parseVkey } from "../ledger/note.ts";
 import type { NoteVerifier } from "../ledger/note.ts";
@@ -13,7 +13,7 @@ import type { ProofJudgement } from "../ledger/record-proof.ts";
 import { CommandError, exitCodes } from "./errors.ts";
 import type { ExitCode } from "./errors.ts";
 import { readInput } from "./input.ts";
-import { locate, locateLedger, readDescriptor, readKeysIfThere, withLocation } from "./locate.ts";
+import { locate, readKeysIfThere, withLocation } from "./locate.ts";
 import type { LocationOptions } from "./locate.ts";
 import { printFields, printJson, printLine } from "./output.ts";
 import { readVkeys } from "./public-key.ts";
@@ -51,10 +51,10 @@ Examples:
 async function checkProof(file: string, options: CheckOptions): Promise<void> {
   const bytes = file === "-" ? await readInput() : await readFile(file);
   const trusted = await trustedKeys(options);
-  const judgement = parseOrRefuse(() => judgeProof(bytes, trusted), file);
+  const judgement = parseOrRefuse(() => judgeProof(bytes, trusted ?? (() => [])), file);
   const matches =
     options.record === undefined ? undefined : await matchesRecord(options.record, judgement);
-  const { verdict, exitCode } = conclude(judgement, matches, trusted.length > 0);
+  const { verdict, exitCode } = conclude(judgement, matches, trusted !== undefined);
   const { head } = judgement.record;
   process.exitCode = exitCode;
   if (options.json === true) {
@@ -120,11 +120,14 @@ function parseOrRefuse<T>(parse: () => T, file: string): T {
   }
 }
 
-/** Keys given on the command line; else those of the key folder for the ledger that is here. */
-async function trustedKeys(options: CheckOptions): Promise<NoteVerifier[]> {
-  if (options.publicKey !== undefined) return (await readVkeys(options.publicKey)).map(parseVkey);
+/** Keys given on the command line, else those of the key folder; undefined where there are none. */
+async function trustedKeys(
+  options: CheckOptions,
+): Promise<((origin: string) => readonly NoteVerifier[]) | undefined> {
+  if (options.publicKey !== undefined) {
+    const given = (await readVkeys(options.publicKey)).map(parseVkey);
+    return () => given;
+  }
   const ring = await readKeysIfThere(locate(options).config.keys.directory);
-  if (ring === undefined) return [];
-  const { origin } = await readDescriptor(await locateLedger(options));
-  return publicVkeys(origin, ring).map(parseVkey);
+  return ring && ((origin) => checkpointVerifiers(origin, ring));
 }

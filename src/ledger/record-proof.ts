@@ -37,8 +37,14 @@ export interface ProofJudgement {
   readonly isTrusted: boolean;
 }
 
-/** @throws FormatError where the bytes are no proof of a record */
-export function judgeProof(bytes: Uint8Array, trusted: readonly NoteVerifier[]): ProofJudgement {
+/**
+ * @param trustedFor the keys that are believed about the log of this origin
+ * @throws FormatError where the bytes are no proof of a record
+ */
+export function judgeProof(
+  bytes: Uint8Array,
+  trustedFor: (origin: string) => readonly NoteVerifier[],
+): ProofJudgement {
   const proof = parseProof(bytes);
   if (proof.extra === undefined) {
     throw new FormatError("bad_proof", "the proof does not say which record it is about");
@@ -52,7 +58,7 @@ export function judgeProof(bytes: Uint8Array, trusted: readonly NoteVerifier[]):
   const isPlaced = record.head.index === proof.index;
   const isIncluded =
     isPlaced && verifyInclusion(leaf, { index: proof.index, size, root }, proof.path);
-  const { good, bad } = verifyNote(note, trusted);
+  const { good, bad } = verifyNote(note, trustedFor(origin));
   // The log's own signature has the origin as its name; others do not speak for the log.
   const isTrusted = bad.length === 0 && good.some(({ name }) => name === origin);
   return { record, origin, size, isIncluded, isTrusted };

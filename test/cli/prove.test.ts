@@ -68,6 +68,13 @@ test("the operator needs no option: the key folder is asked; every record can be
   expect(JSON.parse(json.stdout)).toEqual({ id, index: 4, size: 11, proof });
 });
 
+test("the key folder alone is enough, without a ledger", async () => {
+  const keys = join(recorded.cwd, "spanseal-keys");
+  const held = await check(proof, "--keys", keys);
+  expect(held).toMatchObject({ code: 0, stderr: "" });
+  expect(await check(proof, "--keys", join(other.cwd, "spanseal-keys"))).toMatchObject({ code: 1 });
+});
+
 test("a proof is read from standard input as well", async () => {
   const cwd = temporaryFolder();
   const parameters = ["check-proof", "-", "--public-key", recorded.publicKey];

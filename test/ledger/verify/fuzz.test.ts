@@ -248,7 +248,7 @@ const parsers: readonly Parser[] = [
   {
     name: "proof of a record",
     genuine: wholeProof,
-    parse: (bytes) => judgeProof(bytes, [parseVkey(ledger.vkey)]),
+    parse: (bytes) => judgeProof(bytes, () => [parseVkey(ledger.vkey)]),
     errors: [FormatError],
   },
   {
