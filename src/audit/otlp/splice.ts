@@ -56,11 +56,10 @@ const before = (left: Edit, right: Edit): number =>
 /** The fields around edits, in the order of their bytes: those around others come before them. */
 class GrownFields {
   readonly fields: Enclosure[] = [];
-  /** The new length of each. */
+  /** The new length of each; what it grows by, until that is settled. */
   readonly lengths: number[] = [];
   /** What the result is larger than the input. */
   bytesMore = 0;
-  readonly #growths: number[] = [];
   /** The number of the field around each, -1 for none. */
   readonly #parents: number[] = [];
   /** Numbers of the fields around the last edit, outermost first. */
@@ -68,50 +67,48 @@ class GrownFields {
 
   constructor(edits: readonly Edit[]) {
     let last: Enclosure | null = null;
+    let number = -1;
     for (const { start, stop, replacement, within } of edits) {
       const growth = replacement.length - (stop - start);
       this.bytesMore += growth;
       if (within === null) continue;
-      if (within !== last) this.#enter(within);
+      if (within !== last) number = this.#enter(within);
       last = within;
-      this.#growths[this.#around.at(-1)!]! += growth;
+      this.lengths[number]! += growth;
     }
     this.#settle();
   }
 
-  /** Numbers the fields around `within` and itself, as far as the last edit was not in them. */
-  #enter(within: Enclosure): void {
-    const path: Enclosure[] = [];
-    for (let field: Enclosure | null = within; field !== null; field = field.parent) {
-      path.push(field);
-    }
-    path.reverse();
+  /** Numbers `field` and those around it, as far as the last edit was not in them. */
+  #enter(field: Enclosure): number {
     const around = this.#around;
-    let depth = 0;
-    while (depth < around.length && this.fields[around[depth]!] === path[depth]) depth++;
-    around.length = depth;
-    for (; depth < path.length; depth++) {
-      this.#parents.push(depth === 0 ? -1 : around[depth - 1]!);
-      around.push(this.fields.length);
-      this.fields.push(path[depth]!);
-      this.#growths.push(0);
-    }
+    while (around.length > 0 && !holds(this.fields[around.at(-1)!]!, field)) around.pop();
+    const innermost = around.at(-1) ?? -1;
+    if (innermost >= 0 && this.fields[innermost] === field) return innermost;
+    this.#parents.push(field.parent === null ? -1 : this.#enter(field.parent));
+    around.push(this.fields.length);
+    this.lengths.push(0);
+    return this.fields.push(field) - 1;
   }
 
   /** A length that takes more bytes makes the field around it longer: innermost first. */
   #settle(): void {
     for (let number = this.fields.length - 1; number >= 0; number--) {
       const { lengthStart, start, stop } = this.fields[number]!;
-      const growth = this.#growths[number]!;
+      const growth = this.lengths[number]!;
       const length = stop - start + growth;
       const prefixMore = varintSize(length) - (start - lengthStart);
       this.lengths[number] = length;
       this.bytesMore += prefixMore;
       const parent = this.#parents[number]!;
-      if (parent >= 0) this.#growths[parent]! += growth + prefixMore;
+      if (parent >= 0) this.lengths[parent]! += growth + prefixMore;
     }
   }
 }
+
+/** Whether `inner` is in `outer` or is the same, of fields that are apart otherwise. */
+const holds = (outer: Enclosure, inner: Enclosure): boolean =>
+  outer.lengthStart <= inner.lengthStart && outer.stop >= inner.stop;
 
 /** A call costs more than a short loop. */
 const loopBytesMax = 48;
