@@ -59,6 +59,8 @@ const groupingBegins: ReadonlySet<string> = new Set(
 
 const digitsMax = 19;
 const digitsMin = 13;
+/** As many digits as the shortest card has, however they are grouped. */
+const MAY_BE_CARD = new RegExp(`\\d(?:[ .-]?\\d){${digitsMin - 1}}`);
 
 function isNetwork(digits: string): boolean {
   return networks.some(({ from, to, lengths }) => {
@@ -74,7 +76,7 @@ interface Group {
 
 /** Every window of digit groups that is written like a card, is one by network, and passes Luhn. */
 function findCards(text: string, place: Place): Hit[] {
-  if (NOT_A_NUMBER_KEY.test(place.key)) return [];
+  if (!MAY_BE_CARD.test(text) || NOT_A_NUMBER_KEY.test(place.key)) return [];
   const hits: Hit[] = [];
   const groups = digitGroups(text);
   let free = 0;

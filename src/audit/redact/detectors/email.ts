@@ -55,10 +55,23 @@ function trimDomain(text: string, start: number, end: number): number {
 
 const USER_INFO = /:\/\/[^\t-\r /?#]{0,300}:[^\t-\r /?#]{0,300}$/;
 
+/** What `USER_INFO` ends with holds none of these but the slash it follows. */
+const userInfoEnd = new Uint8Array(256);
+for (const character of "\t\n\v\f\r /?#") userInfoEnd[character.charCodeAt(0)] = 1;
+const userInfoReach = 320;
+
+/** Whether `user:` after the `//` of a URL stands before `end`. */
+function followsUserInfo(text: string, end: number): boolean {
+  const first = Math.max(0, end - userInfoReach);
+  let start = end;
+  while (start > first && userInfoEnd[text.charCodeAt(start - 1)] !== 1) start--;
+  return text[start - 1] === "/" && USER_INFO.test(text.slice(first, end));
+}
+
 /** `git@host:path` is an address of a repository; `user:password@host` belongs to another detector. */
 function isPerson(value: string, text: string, start: number): boolean {
   if (value.startsWith("git@")) return false;
-  return !USER_INFO.test(text.slice(Math.max(0, start - 320), start));
+  return !followsUserInfo(text, start);
 }
 
 export const email: Detector = {

@@ -1,6 +1,6 @@
 import { mask } from "../actions.ts";
 import { HIDDEN, IBAN_HEAD } from "../candidates.ts";
-import type { Detector, Hit } from "../detector.ts";
+import { forEachMatch, type Detector, type Hit } from "../detector.ts";
 import { isIbanChecksum } from "./checksums.ts";
 
 /** Lengths by country, from the SWIFT IBAN registry. */
@@ -23,9 +23,9 @@ const isPart = (code: number): boolean =>
 /** As many characters as the country has, with single spaces or hyphens between. */
 function findIbans(text: string): Hit[] {
   const hits: Hit[] = [];
-  for (const { index: start } of text.matchAll(HEAD)) {
+  forEachMatch(HEAD, text, ({ index: start }) => {
     const length = lengths.get(text.slice(start, start + 2));
-    if (length === undefined) continue;
+    if (length === undefined) return;
     let value = "";
     let end = start;
     for (let at = start; at < text.length && value.length < length; at++) {
@@ -34,9 +34,9 @@ function findIbans(text: string): Hit[] {
         end = at + 1;
       } else if (!" -".includes(text[at]!) || at > end) break;
     }
-    if (value.length !== length || /[A-Za-z0-9]/.test(text[end] ?? "")) continue;
+    if (value.length !== length || /[A-Za-z0-9]/.test(text[end] ?? "")) return;
     if (isIbanChecksum(value)) hits.push({ start, end });
-  }
+  });
   return hits;
 }
 

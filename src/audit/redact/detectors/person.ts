@@ -1,7 +1,7 @@
 /** Dates of birth and medical record numbers: nothing but a word tells them from other numbers. */
 import { mask } from "../actions.ts";
 import { HIDDEN, PERSON_WORD } from "../candidates.ts";
-import { blank, type Detector, type Hit, type Place } from "../detector.ts";
+import { blank, forEachMatch, matchAll, type Detector, type Hit, type Place } from "../detector.ts";
 
 const BIRTH_WORD =
   /(?<![a-z])(?:d\.?o\.?b\.?|born|birth(?:[ _-]?da(?:te|y))?|(?:date|day)[ _-]?of[ _-]?birth)(?![a-z])/gi;
@@ -26,21 +26,18 @@ const reachChars = 48;
 function findBirthDates(text: string, place: Place): Hit[] {
   if (BIRTH_KEY.test(place.key)) {
     if (COMPACT_DATE.test(text)) return [{ start: 0, end: text.length }];
-    return [...text.matchAll(EVERY_DATE)].map(({ index, 0: date }) => ({
-      start: index,
-      end: index + date.length,
-    }));
+    return matchAll(EVERY_DATE, text);
   }
   const hits: Hit[] = [];
-  for (const word of text.matchAll(BIRTH_WORD)) {
-    const from = word.index + word[0].length;
+  forEachMatch(BIRTH_WORD, text, ({ index, 0: word }) => {
+    const from = index + word.length;
     // A date that was masked before is the one that belongs to the word.
     const [reach] = text.slice(from, from + reachChars).split(blank, 1);
     const date = DATE.exec(reach!);
-    if (date === null) continue;
+    if (date === null) return;
     const start = from + date.index;
     hits.push({ start, end: start + date[0].length });
-  }
+  });
   return hits;
 }
 
@@ -67,13 +64,13 @@ function findRecordNumbers(text: string, place: Place): Hit[] {
     return [{ start, end: start + whole[1]!.length }];
   }
   const hits: Hit[] = [];
-  for (const word of text.matchAll(RECORD_WORD)) {
-    const from = word.index + word[0].length;
+  forEachMatch(RECORD_WORD, text, ({ index, 0: word }) => {
+    const from = index + word.length;
     const number = AFTER_WORD.exec(text.slice(from, from + 40));
-    if (number === null) continue;
+    if (number === null) return;
     const end = from + number[0].length;
     hits.push({ start: end - number[1]!.length, end });
-  }
+  });
   return hits;
 }
 

@@ -162,6 +162,6 @@ export const urlCredentials: Detector = {
   id: "url_credentials",
   class: "url_credentials",
   trigger: AT_SIGN | HIDDEN,
-  matcher: /(?<=:\/\/)[^\t-\r /@:"'<>\\?#]{0,256}:[^\t-\r /"'<>\\?#]{1,256}(?=@)/g,
+  matcher: /:\/\/([^\t-\r /@:"'<>\\?#]{0,256}:[^\t-\r /"'<>\\?#]{1,256})(?=@)/g,
   actions: mask,
 };

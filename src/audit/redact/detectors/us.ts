@@ -1,7 +1,7 @@
 /** The pack `us`. */
 import { mask } from "../actions.ts";
 import { HIDDEN, NUMBERS, PERSON_WORD } from "../candidates.ts";
-import { hasContext, type Detector, type Hit, type Place } from "../detector.ts";
+import { forEachMatch, hasContext, type Detector, type Hit, type Place } from "../detector.ts";
 
 const SSN_WORDS = /(?<![a-z])(?:ssns?|social[ _-]?security|socials?(?: number| no)?)(?![a-z])/;
 const DELIMITED = /(?<![A-Za-z0-9])(?<!\d[-.])\d{3}([- .])\d{2}\1\d{4}(?![A-Za-z0-9])(?![-.]\d)/g;
@@ -18,14 +18,14 @@ function findSsns(text: string, place: Place): Hit[] {
       hits.push({ start, end: start + value.length });
     }
   };
-  for (const match of text.matchAll(DELIMITED)) {
-    add(match.index, match[0], match[0].replace(/\D/g, ""), true);
-  }
-  for (const match of text.matchAll(UNDELIMITED)) {
+  forEachMatch(DELIMITED, text, ({ index, 0: value }) => {
+    add(index, value, value.replace(/\D/g, ""), true);
+  });
+  forEachMatch(UNDELIMITED, text, ({ index, 0: value }) => {
     // An integer has lost its leading zeros, two at most: there is no area 000.
-    const lost = match[0].length < 9 && match[0].length === text.length;
-    if (match[0].length === 9 || lost) add(match.index, match[0], match[0].padStart(9, "0"), false);
-  }
+    const lost = value.length < 9 && value.length === text.length;
+    if (value.length === 9 || lost) add(index, value, value.padStart(9, "0"), false);
+  });
   return hits;
 }
 
@@ -49,19 +49,18 @@ const CLOSE_PHONE = /(?<![A-Za-z0-9])(?<!\d[-.])1?[2-9]\d{2}[2-9]\d{6}(?![A-Za-z
 /** Ten digits of the North American plan: as written, or bare where a word says so. */
 function findPhones(text: string, place: Place): Hit[] {
   const hits: Hit[] = [];
-  for (const match of text.matchAll(SPACED_PHONE)) {
+  forEachMatch(SPACED_PHONE, text, ({ index, 0: value, 1: separator }) => {
     // `415.555-2671` mixes a decimal point with a hyphen; `415-555 2671` does occur.
-    const dotted = match[1] === ".";
-    const last = match[0].at(-5);
-    if (match[1] === undefined || dotted === (last === ".")) {
-      hits.push({ start: match.index, end: match.index + match[0].length });
+    const dotted = separator === ".";
+    if (separator === undefined || dotted === (value.at(-5) === ".")) {
+      hits.push({ start: index, end: index + value.length });
     }
-  }
-  for (const match of text.matchAll(CLOSE_PHONE)) {
-    if (hasContext(PHONE_WORDS, text, match.index, place)) {
-      hits.push({ start: match.index, end: match.index + match[0].length });
+  });
+  forEachMatch(CLOSE_PHONE, text, ({ index, 0: value }) => {
+    if (hasContext(PHONE_WORDS, text, index, place)) {
+      hits.push({ start: index, end: index + value.length });
     }
-  }
+  });
   return hits;
 }
 
