@@ -162,8 +162,16 @@ export interface Treatment {
 /** Class of a value that was masked whole because looking into it would cost too much. */
 export const unexaminedClass = "unexamined";
 
+/** By class, of which a policy has few: each hit asks anew. */
+const maskTexts = new Map<string, string>();
+
 export function maskText(what: string): string {
-  return `[REDACTED:${what}]`;
+  let text = maskTexts.get(what);
+  if (text === undefined) {
+    text = `[REDACTED:${what}]`;
+    maskTexts.set(what, text);
+  }
+  return text;
 }
 
 /** Whether the hit's attribute, member or element is to be removed. */

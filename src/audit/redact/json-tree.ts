@@ -23,7 +23,7 @@ interface Container extends JsonNode {
 const noChildren: readonly JsonNode[] = [];
 
 interface Reader {
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
   at: number;
   /** How many were read. */
   values: number;
@@ -45,7 +45,7 @@ export function looksLikeJson(bytes: Uint8Array): boolean {
  * @returns undefined where the bytes are no JSON, or nested deeper than the limit; `too_many` where
  *   there are more values than are looked at one by one
  */
-export function parseJsonTree(bytes: Uint8Array): readonly JsonNode[] | "too_many" | undefined {
+export function parseJsonTree(bytes: Buffer): readonly JsonNode[] | "too_many" | undefined {
   const reader: Reader = { bytes, at: 0, values: 0 };
   const roots: JsonNode[] = [];
   for (skipSpace(reader); reader.at < bytes.length; skipSpace(reader)) {
@@ -162,7 +162,7 @@ function parseWord(reader: Reader, key: JsonNode | undefined): JsonNode | undefi
   const { bytes, at: start } = reader;
   let end = start;
   while (end < bytes.length && end - start <= wordBytesMax && isWordByte(bytes[end]!)) end++;
-  const text = String.fromCharCode(...bytes.subarray(start, end));
+  const text = bytes.toString("latin1", start, end);
   const kind = NUMBER.test(text) ? "number" : WORD.test(text) ? "literal" : undefined;
   if (kind === undefined) return undefined;
   reader.at = end;

@@ -8,7 +8,8 @@ import type { JsonNode } from "./json-tree.ts";
 import { escapeJson, unescapeJson } from "./json-text.ts";
 import { withRules } from "./json-rules.ts";
 import { isCarrier, normalizeKey } from "./keys.ts";
-import { redactPlain, replaced, type Change, type Scene } from "./plain.ts";
+import { redactPlain, type Change, type Scene } from "./plain.ts";
+import { replaced } from "./sight.ts";
 
 export interface JsonText {
   readonly bytes: Buffer;
@@ -77,8 +78,10 @@ export function redactJson(json: JsonText): Change[] {
     if (node.kind === "string") visitString(visit, step);
     if (node.kind === "number") visitNumber(visit, step);
     for (let at = node.children.length - 1; at >= 0; at--) {
-      const next = visitChild(visit, step, node.children[at]!);
-      if (isWorthALook(visit, next)) open.push(next);
+      const child = node.children[at]!;
+      if (!isWorthALook(visit, child, child.key?.start ?? child.start, step.keyBits)) continue;
+      const next = visitChild(visit, step, child);
+      if (isWorthALook(visit, child, child.start, next.keyBits)) open.push(next);
     }
   }
   const changes = withRemovals(visit);
@@ -86,9 +89,9 @@ export function redactJson(json: JsonText): Change[] {
   return withRules(json.bytes, json.roots, changes, scene);
 }
 
-function isWorthALook({ json, cells }: Visit, { node, keyBits }: Step): boolean {
-  if (json.scene.phi !== undefined || keyBits !== 0) return true;
-  return json.found.any(node.start, node.end) || cells.has(node);
+/** Whether there may be something in a node from `start` on, its key perhaps included. */
+function isWorthALook({ json }: Visit, node: JsonNode, start: number, keyBits: number): boolean {
+  return json.scene.phi !== undefined || keyBits !== 0 || json.found.any(start, node.end);
 }
 
 function visitChild(visit: Visit, { node: parent, place, keyBits }: Step, node: JsonNode): Step {

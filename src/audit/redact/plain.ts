@@ -11,9 +11,10 @@ import {
   type Actions,
 } from "./actions.ts";
 import { RULE } from "./candidates.ts";
-import { blank, findHits, type Detector, type Place } from "./detector.ts";
+import { findHits, type Detector, type Place } from "./detector.ts";
 import type { RedactionPolicy } from "./policy.ts";
 import { scan } from "./scan.ts";
+import { sightAfter, sightOf, type Sight } from "./sight.ts";
 import { viewOf } from "./view.ts";
 
 /** What a value's surroundings say about it. */
@@ -77,9 +78,10 @@ const roundsMax = 4;
  * neighbour to be seen that touched the value, so the result is looked at again.
  */
 export function redactPlain(text: string, scene: Scene): Change[] {
-  let changes = changesOnce(text, scene, scene.bits);
+  const sight = sightOf(text, scene.policy);
+  let changes = changesOnce(sight, scene, scene.bits);
   for (let round = 1; changes.length > 0; round++) {
-    const after = changesOnce(replaced(text, changes), scene, undefined);
+    const after = changesOnce(sightAfter(sight, changes, scene.policy), scene, undefined);
     const more = beyond(after, changes);
     if (more.length === 0) break;
     if (round === roundsMax) return [maskWhole(text, scene)];
@@ -109,19 +111,21 @@ export function maskWhole(
 }
 
 /** @param bits the candidate bits of the text where they are known */
-function changesOnce(text: string, scene: Scene, bits: number | undefined): Change[] {
-  const hits = hitsIn(text, scene, bits);
-  const view = viewOf(text);
+function changesOnce(sight: Sight, scene: Scene, bits: number | undefined): Change[] {
+  const { text } = sight;
+  const hits = hitsIn(sight, scene, bits);
+  const view = sight.mayHide ? viewOf(text) : undefined;
   if (view !== undefined) {
-    for (const hit of hitsIn(view.text, scene, undefined)) {
+    for (const hit of hitsIn(sightOf(view.text, scene.policy), scene, undefined)) {
       const start = view.starts[hit.start]!;
       hits.push({ ...hit, start, end: view.ends[hit.end - 1]! });
     }
   }
   if (hits.length === 0) return [];
   if (hits.length > redactionHitsMax) return [maskWhole(text, scene)];
-  const whole = NON_ASCII.test(text) ? hits.map((hit) => onWholeCharacters(hit, text)) : hits;
-  const shielded = shield(whole, text, scene.policy);
+  const isAscii = !sight.mayHide || !NON_ASCII.test(text);
+  const whole = isAscii ? hits : hits.map((hit) => onWholeCharacters(hit, text));
+  const shielded = shield(whole, sight, scene.policy);
   return clusters(shielded).map((cluster) => changeFor(cluster, text, scene));
 }
 
@@ -143,19 +147,9 @@ const continuationsMax = 3;
 /** Whether the byte is one of UTF-8 that continues a character. */
 const isContinuation = (text: string, at: number): boolean => (text.charCodeAt(at) & 0xc0) === 0x80;
 
-/** `text` with the changes made. */
-export function replaced(text: string, changes: readonly Change[]): string {
-  let result = "";
-  let from = 0;
-  for (const change of changes) {
-    result += text.slice(from, change.start) + change.text;
-    from = change.end;
-  }
-  return result + text.slice(from);
-}
-
 /** Those of `more` that reach out of what was put in: `47` for `47123` is meant to stay. */
-function beyond(more: readonly Change[], changes: readonly Change[]): Change[] {
+function beyond(more: readonly Change[], changes: readonly Change[]): readonly Change[] {
+  if (more.length === 0) return more;
   let ahead = 0;
   const put = changes.map(({ start, end, text }) => {
     const bounds = { start: start + ahead, end: start + ahead + text.length };
@@ -199,9 +193,8 @@ function combined(changes: readonly Change[], more: readonly Change[]): Change[]
 }
 
 /** One more than are looked at, where there are so many. */
-function hitsIn(text: string, scene: Scene, known: number | undefined): RawHit[] {
+function hitsIn({ text, shown }: Sight, scene: Scene, known: number | undefined): RawHit[] {
   const hits: RawHit[] = [];
-  const shown = blanked(text, scene.policy);
   const bits = known ?? bitsIn(shown) | scene.keyBits | scene.everyBits | RULE;
   const { detectors } = scene.policy;
   for (let rank = 0; rank < detectors.length; rank++) {
@@ -223,18 +216,13 @@ function bitsIn(text: string): number {
   return bits;
 }
 
-/** Masks and tokens say nothing to detectors: `[REDACTED:date_of_birth]` is no context word. */
-function blanked(text: string, { shield: masks }: RedactionPolicy): string {
-  if (!mayHoldMask(text)) return text;
-  return text.replace(masks, (one) => blank.repeat(one.length));
-}
-
-const mayHoldMask = (text: string): boolean =>
-  text.includes("[REDACTED") || text.includes("tok_") || text.includes("hash_");
-
 /** Hits within masks and tokens are none; those that reach into one end where it begins. */
-function shield(hits: readonly RawHit[], text: string, policy: RedactionPolicy): readonly RawHit[] {
-  if (!mayHoldMask(text)) return hits;
+function shield(
+  hits: readonly RawHit[],
+  { text, mayHoldMasks }: Sight,
+  policy: RedactionPolicy,
+): readonly RawHit[] {
+  if (!mayHoldMasks) return hits;
   const shields = [...text.matchAll(policy.shield)].map((match) => ({
     start: match.index,
     end: match.index + match[0].length,
@@ -258,7 +246,8 @@ function shield(hits: readonly RawHit[], text: string, policy: RedactionPolicy):
 }
 
 /** Hits that overlap become one, so that no part of any of them is left. */
-function clusters(hits: readonly RawHit[]): RawHit[][] {
+function clusters(hits: readonly RawHit[]): readonly (readonly RawHit[])[] {
+  if (hits.length < 2) return hits.length === 0 ? [] : [hits];
   const sorted = hits.toSorted((a, b) => a.start - b.start || b.end - a.end || a.rank - b.rank);
   const result: RawHit[][] = [];
   let end = -1;
@@ -323,9 +312,10 @@ export function treatText(
     readonly scene: Pick<Scene, "policy" | "tenant">;
   },
 ): string {
+  const kind = actions.steps[0]?.kind;
+  if (kind === "mask" || kind === "drop") return maskText(options.class);
   const { policy, tenant } = options.scene;
   const text = NON_ASCII.test(value) ? Buffer.from(value, "latin1").toString("utf8") : value;
-  const kind = actions.steps[0]?.kind;
   const keyed = kind === "hash" || kind === "tokenize";
   const result = applyActions(actions, text, {
     class: options.class,

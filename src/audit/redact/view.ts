@@ -11,14 +11,13 @@ export interface View {
 }
 
 /** Whether a text has a character behind which another may hide. */
-const mayHide = (text: string): boolean =>
+export const mayHide = (text: string): boolean =>
   text.includes("\\") || text.includes("%") || Buffer.byteLength(text) !== text.length;
 
 const roundsMax = 2;
 
-/** @returns undefined where the text hides nothing. */
+/** @returns undefined where the text hides nothing: ask `mayHide` first. */
 export function viewOf(text: string): View | undefined {
-  if (!mayHide(text)) return undefined;
   let view = decode(text);
   for (let round = 1; view !== undefined && round < roundsMax; round++) {
     const next = mayHide(view.text) ? decode(view.text) : undefined;
