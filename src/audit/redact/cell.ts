@@ -4,7 +4,7 @@ import { countRow, newDocument, type PhiScene } from "../phi/account.ts";
 import type { PhiColumn } from "../phi/tables.ts";
 import { cellChange, treatCell } from "../phi/treat.ts";
 import { drops } from "./actions.ts";
-import { note } from "./findings.ts";
+import { Tally } from "./findings.ts";
 import { below, replaceValue, type Here, type Walk } from "./place.ts";
 import { starOut } from "./unknown.ts";
 
@@ -53,12 +53,12 @@ export function treatAnyValue(walk: Walk, here: Here, cell: ValueOfColumn): bool
   const editsBefore = walk.edits.length;
   const tally = walk.tally;
   const dropped = drops(column.actions);
-  if (dropped) walk.tally = new Map();
+  if (dropped) walk.tally = new Tally();
   treatFields(walk, here, cell);
   if (!dropped) return false;
   walk.edits.length = editsBefore;
   walk.tally = tally;
-  note(tally, cellChange(column, { start: 0, end: 0 }, ""), here.path);
+  tally.note(cellChange(column, { start: 0, end: 0 }, ""), here.path);
   return true;
 }
 

@@ -28,22 +28,36 @@ export interface ItemFindings {
 }
 
 /** Findings of one item, scope or resource while it is walked. */
-export type Tally = Map<string, { finding: Omit<Finding, "count">; count: number }>;
+export class Tally {
+  /** By rule, action and field, in the order in which they were found, which is that of the bytes. */
+  #counted = new Map<string, Counted>();
+  /** The one that was counted last, which the next hit of a text mostly is as well. */
+  #last: Counted | undefined;
 
-export function note(tally: Tally, change: Change, field: string): void {
-  const key = `${change.rule}\n${change.action}\n${field}`;
-  const entry = tally.get(key);
-  if (entry !== undefined) entry.count++;
-  else {
-    const { rule, class: what, action } = change;
-    tally.set(key, { finding: { rule, class: what, action, field }, count: 1 });
+  note({ rule, class: what, action }: Change, field: string): void {
+    let one = this.#last;
+    if (one?.rule !== rule || one.action !== action || one.field !== field) {
+      const key = `${rule}\n${action}\n${field}`;
+      one = this.#counted.get(key);
+      if (one === undefined) {
+        one = { rule, class: what, action, count: 0, field };
+        this.#counted.set(key, one);
+      }
+      this.#last = one;
+    }
+    one.count++;
+  }
+
+  /** The findings since the last call. */
+  take(): readonly Finding[] {
+    if (this.#last === undefined) return none;
+    const findings = [...this.#counted.values()];
+    this.#counted = new Map();
+    this.#last = undefined;
+    return findings;
   }
 }
 
-/** In the order in which they were found, which is that of the bytes. */
-export function listed(tally: Tally): readonly Finding[] {
-  return [...tally.values()].map(({ finding, count }) => {
-    const { rule, class: what, action, field } = finding;
-    return { rule, class: what, action, count, field };
-  });
-}
+type Counted = { -readonly [Member in keyof Finding]: Finding[Member] };
+
+const none: readonly Finding[] = [];

@@ -5,7 +5,7 @@ import type { Account } from "../phi/account.ts";
 import type { PhiTable } from "../phi/tables.ts";
 import type { Edit, Enclosure } from "../otlp/splice.ts";
 import type { Candidates } from "./candidates.ts";
-import { note, type Tally } from "./findings.ts";
+import type { Tally } from "./findings.ts";
 import type { Change, Scene } from "./plain.ts";
 import type { RedactionPolicy } from "./policy.ts";
 import type { Places } from "./table.ts";
@@ -88,7 +88,7 @@ export function replaceValue(
   here: Here,
   value: { readonly text: Buffer; readonly changes: readonly Change[] },
 ): void {
-  for (const change of value.changes) note(walk.tally, change, here.path);
+  for (const change of value.changes) walk.tally.note(change, here.path);
   walk.edits.push({
     start: reader.tagStart,
     stop: reader.stop,

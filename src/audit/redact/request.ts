@@ -9,7 +9,7 @@ import { accountOf, newAccount } from "../phi/account.ts";
 import { matchTables } from "../phi/match.ts";
 import { folded, type PhiTable } from "../phi/tables.ts";
 import { RULE, TABLE, type Candidates } from "./candidates.ts";
-import { listed, type Finding, type ItemFindings } from "./findings.ts";
+import { Tally, type Finding, type ItemFindings } from "./findings.ts";
 import type { RedactionPolicy } from "./policy.ts";
 import { tenantOf, type AttributePlace } from "./tenant.ts";
 import { starOut } from "./unknown.ts";
@@ -64,7 +64,7 @@ export function redactRequest(
       candidates,
       edits: [],
       everyBits: policy.everyValue ? RULE : 0,
-      tally: new Map(),
+      tally: new Tally(),
       tenant: () => policy.tenant.default,
       tables: [],
       mentioned: [],
@@ -125,7 +125,7 @@ const contents = 2;
 function walkResource(progress: Progress, message: Message, resource: Enclosure): void {
   const { walk, resources, resourceOrdinal } = progress;
   if (visits(walk, resource.start, resource.stop)) {
-    walk.tenant = tenantOf(walk, [resourcePlace(resource)]);
+    walk.tenant = tenantOf(walk, () => [resourcePlace(resource)]);
     walkMessage(walk, message, { enclosure: resource, path: "", depth: 0 }, contents);
     const own = takeFindings(progress);
     if (own.length > 0) resources.set(resourceOrdinal, own);
@@ -143,7 +143,7 @@ function walkScope(progress: Progress, message: Message, scope: Enclosure): void
   const { walk, scopes, scopeOrdinal } = progress;
   const visited = visits(walk, scope.start, scope.stop);
   if (visited) {
-    walk.tenant = tenantOf(walk, [scopePlace(scope), resourcePlace(scope.parent!)]);
+    walk.tenant = tenantOf(walk, () => [scopePlace(scope), resourcePlace(scope.parent!)]);
     walkMessage(walk, message, { enclosure: scope, path: "", depth: 0 }, contents);
     const own = takeFindings(progress);
     if (own.length > 0) scopes.set(scopeOrdinal, own);
@@ -172,19 +172,22 @@ function itemAttributes(message: Message): readonly number[] {
 function walkItem(progress: Progress, message: Message, item: Enclosure): void {
   const { walk, items, itemOrdinal } = progress;
   const scope = item.parent!;
-  walk.tenant = tenantOf(walk, [
+  walk.tenant = tenantOf(walk, () => [
     { bounds: item, fields: itemAttributes(message) },
     scopePlace(scope),
     resourcePlace(scope.parent!),
   ]);
-  walk.mentioned = mentionedTables(walk, item);
-  walk.tables = tablesOf(walk, message, item);
-  walk.account = newAccount();
+  const mentioned = mentionedTables(walk, item);
+  if (mentioned.length > 0) {
+    walk.mentioned = mentioned;
+    walk.tables = tablesOf(walk, message, item);
+    walk.account = newAccount();
+  }
   walkMessage(walk, message, { enclosure: item, path: "", depth: 0 });
+  const phi = mentioned.length > 0 ? accountOf(walk.account) : undefined;
   walk.tables = [];
   walk.mentioned = [];
   const findings = takeFindings(progress);
-  const phi = accountOf(walk.account);
   if (phi !== undefined) items.set(itemOrdinal, { findings, phi });
   else if (findings.length > 0) items.set(itemOrdinal, { findings });
 }
@@ -210,11 +213,7 @@ function tablesOf(walk: Walk, message: Message, item: Enclosure): readonly PhiTa
 /** The findings since the last call, counted by class as well. */
 function takeFindings(progress: Progress): readonly Finding[] {
   const { walk, counts } = progress;
-  if (walk.tally.size === 0) return none;
-  const findings = listed(walk.tally);
-  walk.tally = new Map();
+  const findings = walk.tally.take();
   for (const { class: what, count } of findings) counts[what] = (counts[what] ?? 0) + count;
   return findings;
 }
-
-const none: readonly Finding[] = [];

@@ -24,9 +24,9 @@ export interface AttributePlace {
  * A function that looks for the tenant in `places`, in this order, and remembers it. A name that is
  * itself redacted is used in its redacted form: that is the name that readers know.
  */
-export function tenantOf(source: Source, places: readonly AttributePlace[]): () => string {
+export function tenantOf(source: Source, places: () => readonly AttributePlace[]): () => string {
   let tenant: string | undefined;
-  return () => (tenant ??= find(source, places));
+  return () => (tenant ??= find(source, places()));
 }
 
 function find(source: Source, places: readonly AttributePlace[]): string {

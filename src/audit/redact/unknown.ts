@@ -7,7 +7,7 @@ import { GROUP_START, LENGTH_DELIMITED, WireError, WireReader } from "../../byte
 import { redactionValueBytesMax, unknownLevelsMax } from "../../limits.ts";
 import type { Edit } from "../otlp/splice.ts";
 import { EVERYTHING, type Candidates } from "./candidates.ts";
-import { note, type Tally } from "./findings.ts";
+import type { Tally } from "./findings.ts";
 import { maskWhole, redactPlain, type Change } from "./plain.ts";
 import type { RedactionPolicy } from "./policy.ts";
 
@@ -42,7 +42,7 @@ export function starOut(target: Target, start: number, stop: number, path: strin
   let done = start;
   for (const hit of [...hits.values()].toSorted((a, b) => a.start - b.start)) {
     // A hit that another reaches over was counted with it.
-    if (hit.start >= done) note(target.tally, { ...hit, action: "mask" }, field);
+    if (hit.start >= done) target.tally.note({ ...hit, action: "mask" }, field);
     blot(target, Math.max(done, hit.start), hit.end, kept);
     done = Math.max(done, hit.end);
   }

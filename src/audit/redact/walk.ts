@@ -8,7 +8,6 @@ import { isResultKey } from "../phi/keys.ts";
 import type { Field, Message } from "../otlp/schema.ts";
 import { rowScene, treatAnyValue } from "./cell.ts";
 import { FROM_DIGITS, FROM_KEY, INTEGER, NUMBERS, RULE } from "./candidates.ts";
-import { note } from "./findings.ts";
 import { isAddressKey, isCarrier, normalizeKey } from "./keys.ts";
 import { numberBits } from "./numbers.ts";
 import {
@@ -121,13 +120,14 @@ function walkKeyValue(walk: Walk, here: Here, around?: Around): boolean {
   let dropped = false;
   while (reader.next()) {
     if (reader.wireType !== LENGTH_DELIMITED || reader.field !== 1) continue;
-    rawKey = walk.bytes.toString("utf8", reader.start, reader.stop);
-    keyBits |= walk.candidates.between(reader.start, reader.stop);
-    const key = below(here, reader, `${here.path} key`);
-    const changes = redactText(walk, key, noKey);
+    rawKey = shownKey = walk.bytes.toString("utf8", reader.start, reader.stop);
+    const bits = walk.candidates.between(reader.start, reader.stop);
+    keyBits |= bits;
+    if (bits === 0 && walk.everyBits === 0) continue;
+    const changes = redactText(walk, below(here, reader, `${here.path} key`), noKey);
     dropped ||= changes.some(({ drop }) => drop);
     const bytes = walk.bytes.subarray(reader.start, reader.stop);
-    shownKey = changes.length === 0 ? rawKey : applyChanges(bytes, changes).toString();
+    if (changes.length > 0) shownKey = applyChanges(bytes, changes).toString();
   }
   const scene = keyScene(walk, rawKey, keyBits, around);
   const phi = around?.phi;
@@ -274,7 +274,7 @@ function redactText(walk: Walk, here: Here, scene: KeyScene): readonly Change[] 
   let text = "";
   let replacement = Buffer.alloc(0);
   for (const change of changes) {
-    note(walk.tally, change, here.path);
+    walk.tally.note(change, here.path);
     // Most hits of one text are masked alike.
     if (change.text !== text) {
       ({ text } = change);
