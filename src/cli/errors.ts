@@ -34,7 +34,9 @@ export function explainFailure(error: unknown, help = "spanseal --help"): Failur
   if (error instanceof CommandError) return failure(error.exitCode, error.message, error.hint);
   if (error instanceof CommanderError) return usageFailure(error, help);
   if (error instanceof SidecarRefusal) return error.failure;
-  if (error instanceof ControlError) return failure(exitCodes.no, error.message, controlHint);
+  if (error instanceof ControlError) {
+    return failure(exitCodes.no, error.problem, error.remedy ?? controlHint);
+  }
   return explainError(error);
 }
 

@@ -50,6 +50,10 @@ export function encodeCursor(state: CursorState): Uint8Array {
   return encodeUtf8(`${text}\n${checksum(text)}\n`);
 }
 
+const sendAgain =
+  "remove the file to send every entry that is still in the spool again " +
+  "(the sink may see some twice)";
+
 /** @throws ForwardError `spool_damaged` where the bytes are not what `encodeCursor` writes. */
 export function parseCursor(bytes: Uint8Array, path: string): CursorState {
   try {
@@ -64,12 +68,10 @@ export function parseCursor(bytes: Uint8Array, path: string): CursorState {
       suspensions: parseSuspensions(value["suspensions"]),
     };
   } catch (error) {
-    throw new ForwardError(
-      "spool_damaged",
-      `reading the spool's cursor ${path}: it is damaged; remove the file to send every entry ` +
-        "that is still in the spool again (the sink may see some twice)",
-      { cause: error },
-    );
+    throw new ForwardError("spool_damaged", `reading the spool's cursor ${path}: it is damaged`, {
+      remedy: sendAgain,
+      cause: error,
+    });
   }
 }
 

@@ -25,18 +25,17 @@ export class ForwardError extends CodedError<ForwardErrorCode> {
 export class SinkOptionError extends ForwardError {
   /** Its place below the exporter. */
   readonly option: readonly string[];
-  readonly problem: string;
-  readonly remedy: string;
+  /** What is wrong with it, without its place. */
+  readonly fault: string;
+  declare readonly remedy: string;
 
   constructor(
     option: readonly string[],
-    problem: string,
+    fault: string,
     options: ErrorOptions & { readonly remedy: string },
   ) {
-    const { remedy } = options;
-    super("bad_option", `exporter option ${option.join(".")} ${problem}; ${remedy}`, options);
+    super("bad_option", `exporter option ${option.join(".")} ${fault}`, options);
     this.option = option;
-    this.problem = problem;
-    this.remedy = remedy;
+    this.fault = fault;
   }
 }

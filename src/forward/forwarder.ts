@@ -159,8 +159,8 @@ class SpoolForwarder implements Forwarder {
         throw new ForwardError(
           "log_truncated",
           `the spool ${this.options.directory} knows a log of at least ${this.knownSize} ` +
-            `records, this one has ${logSize}: it was truncated or is an older copy; restore the ` +
-            "newest ledger, or move the spool aside to give up what it holds",
+            `records, this one has ${logSize}: it was truncated or is an older copy`,
+          { remedy: "restore the newest ledger, or move the spool aside to give up what it holds" },
         );
       }
       for (const { spool } of this.all()) {

@@ -141,14 +141,16 @@ function damaged(segment: Segment, scanned: ScannedSegment): ForwardError {
   return new ForwardError(
     "spool_damaged",
     `reading the spool file ${segment.path}: entry ${scanned.next} at byte ${scanned.bytes} is ` +
-      `not what was written, and it was once durable; ${remedy}`,
+      "not what was written, and it was once durable",
+    { remedy },
   );
 }
 
 function missing(directory: string, from: number, to: number): ForwardError {
   return new ForwardError(
     "spool_damaged",
-    `reading the spool ${directory}: entries ${from} to ${to - 1} are missing; ${remedy}`,
+    `reading the spool ${directory}: entries ${from} to ${to - 1} are missing`,
+    { remedy },
   );
 }
 
@@ -163,6 +165,7 @@ export function checkTornEnd(torn: TornEnd, logSize: number): void {
   throw new ForwardError(
     "spool_damaged",
     `reading the spool file ${at.segment.path}: entry ${at.number} at byte ${at.offset} is torn, ` +
-      `but the log holds its records (to ${claim.end} of ${logSize}); ${remedy}`,
+      `but the log holds its records (to ${claim.end} of ${logSize})`,
+    { remedy },
   );
 }

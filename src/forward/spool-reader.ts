@@ -100,7 +100,8 @@ export class SpoolReader {
     throw new ForwardError(
       "spool_damaged",
       `reading entry ${number} of ${segment.path} at byte ${loaded.offset}: it is not what was ` +
-        "written; restore the file, or stop and move the folder aside to give up what it holds",
+        "written",
+      { remedy: "restore the file, or stop and move the folder aside to give up what it holds" },
     );
   }
 

@@ -87,8 +87,8 @@ function refuseUnknown(directory: string, names: readonly string[]): void {
   if (unknown.length === 0) return;
   throw new LedgerError(
     "foreign",
-    `${directory} holds ${unknown.join(", ")}, which no ledger has: ` +
-      "move it elsewhere, or choose another ledger.directory",
+    `${directory} holds ${unknown.join(", ")}, which no ledger has`,
+    { remedy: "move it elsewhere, or choose another ledger.directory" },
   );
 }
 
@@ -102,8 +102,12 @@ async function refuseContent({ directory, files }: DirectoryOptions): Promise<vo
   if (found.length === 0) return;
   throw new LedgerError(
     "damaged",
-    `${directory} has no ${descriptorName} but ${found.join(", ")}: restore ${descriptorName} ` +
-      "from a backup or the bucket, or choose another ledger.directory",
+    `${directory} has no ${descriptorName} but ${found.join(", ")}`,
+    {
+      remedy:
+        `restore ${descriptorName} from a backup or the bucket, ` +
+        "or choose another ledger.directory",
+    },
   );
 }
 
@@ -129,8 +133,8 @@ async function read(options: DirectoryOptions): Promise<LedgerIdentity> {
   if (descriptor.origin !== options.origin) {
     throw new LedgerError(
       "foreign",
-      `${path} is of origin ${descriptor.origin}, the configuration says ${options.origin}: ` +
-        "correct ledger.origin, or choose another ledger.directory",
+      `${path} is of origin ${descriptor.origin}, the configuration says ${options.origin}`,
+      { remedy: "correct ledger.origin, or choose another ledger.directory" },
     );
   }
   return { descriptor, digest, origin, instance };
@@ -140,11 +144,10 @@ function parse(path: string, bytes: Uint8Array): LedgerIdentity {
   try {
     return identity(parseDescriptor(bytes), bytes);
   } catch (cause) {
-    throw new LedgerError(
-      "damaged",
-      `${path} cannot be read (${reasonOf(cause)}): restore it from a backup or the bucket`,
-      { cause },
-    );
+    throw new LedgerError("damaged", `${path} cannot be read (${reasonOf(cause)})`, {
+      remedy: "restore it from a backup or the bucket",
+      cause,
+    });
   }
 }
 

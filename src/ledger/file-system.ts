@@ -149,8 +149,8 @@ function isNotPlain(error: unknown): boolean {
 export function notPlain(path: string): LedgerError {
   return new LedgerError(
     "damaged",
-    `${path} is no plain file but a folder, a pipe, a socket, a device or the like: ` +
-      "move it away and restore the file from a backup",
+    `${path} is no plain file but a folder, a pipe, a socket, a device or the like`,
+    { remedy: "move it away and restore the file from a backup" },
   );
 }
 

@@ -256,10 +256,9 @@ export async function readEarlier(
     const found = await finder.find(index);
     const line = found === undefined ? undefined : scanLine(found.line, 0, found.line.length);
     if (line === undefined || line.bodyStart < 0) {
-      throw new LedgerError(
-        "unavailable",
-        `record ${index}, whose id came again, cannot be read: run "spanseal verify"`,
-      );
+      throw new LedgerError("unavailable", `record ${index}, whose id came again, cannot be read`, {
+        remedy: 'run "spanseal verify"',
+      });
     }
     const content = contentDigest(line.bytes.subarray(line.bodyStart, line.bodyEnd));
     records.set(index, { mac: line.mac, content });

@@ -69,7 +69,8 @@ export class GroupBuilder {
     return new LedgerError(
       "too_many_chains",
       `the ledger has ${chains.count} chains (namespace and tenant) and takes ` +
-        `${this.chainsMax} at most: send an existing tenant, or correct where audit.tenant is from`,
+        `${this.chainsMax} at most`,
+      { remedy: "send an existing tenant, or correct where audit.tenant is from" },
     );
   }
 

@@ -83,10 +83,9 @@ export async function openKeys(
   const create = options.create && isUnfinished && present.length < firstKeys.length;
   if (create) await createKeys(directory, folder);
   else if (present.length === 0) {
-    throw new KeyError(
-      "missing",
-      `no keys in ${directory}: run "spanseal keys init", or restore the folder from its backup`,
-    );
+    throw new KeyError("missing", `no keys in ${directory}`, {
+      remedy: 'run "spanseal keys init", or restore the folder from its backup',
+    });
   }
   return readKeys(directory, folder, create);
 }
@@ -194,7 +193,8 @@ async function readNumbered(kind: KeyKind, reading: Reading): Promise<Uint8Array
     const name = `${kind}.${missing === -1 ? 1 : missing + 1}.key`;
     throw new KeyError(
       "incomplete",
-      `${join(directory, name)} is missing while other keys are there: restore it from the backup`,
+      `${join(directory, name)} is missing while other keys are there`,
+      { remedy: "restore it from the backup" },
     );
   }
   const keys: Uint8Array[] = [];
@@ -214,10 +214,9 @@ async function readKey(path: string, folder: KeyFolder): Promise<Uint8Array> {
     return fromHex(text.endsWith("\n") ? text.slice(0, -1) : text, keyBytes);
   } catch {
     // No cause: it could quote the key.
-    throw new KeyError(
-      "malformed",
-      `${path} does not hold ${2 * keyBytes} lower-case hex digits: restore it from the backup`,
-    );
+    throw new KeyError("malformed", `${path} does not hold ${2 * keyBytes} lower-case hex digits`, {
+      remedy: "restore it from the backup",
+    });
   }
 }
 
@@ -229,10 +228,9 @@ async function checkMode(path: string, folder: KeyFolder): Promise<void> {
   if (open === 0) return;
   const mode = status.isDirectory() ? "700" : "600";
   const found = (status.mode & 0o777).toString(8);
-  throw new KeyError(
-    "mode",
-    `${path} has mode ${found}, so others can use the keys: run "chmod ${mode} ${path}"`,
-  );
+  throw new KeyError("mode", `${path} has mode ${found}, so others can use the keys`, {
+    remedy: `run "chmod ${mode} ${path}"`,
+  });
 }
 
 const KEY_FILE = /^(chain|log|pepper)\.([1-9]\d{0,3})\.key$/;
@@ -241,8 +239,8 @@ async function keyFiles(directory: string, folder: KeyFolder): Promise<string[]>
   try {
     return (await folder.files.list(directory)).filter((name) => KEY_FILE.test(name));
   } catch (cause) {
-    const remedy = isCode(cause, "ENOTDIR") ? "it is no folder" : reasonOf(cause);
-    throw new KeyError("unreadable", `cannot list ${directory}: ${remedy}`, { cause });
+    const reason = isCode(cause, "ENOTDIR") ? "it is no folder" : reasonOf(cause);
+    throw new KeyError("unreadable", `cannot list ${directory}: ${reason}`, { cause });
   }
 }
 

@@ -143,11 +143,10 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
 function asLedgerError(error: unknown, directory: string): Error {
   if (error instanceof Error && !("syscall" in error)) return error;
   const reason = reasonOf(error);
-  return new LedgerError(
-    "unavailable",
-    `cannot open ledger ${directory}: ${reason}. Check the disk's space and the permissions`,
-    { cause: error },
-  );
+  return new LedgerError("unavailable", `cannot open ledger ${directory}: ${reason}`, {
+    remedy: "check the disk's space and the permissions",
+    cause: error,
+  });
 }
 
 class FileLedger implements Ledger {

@@ -27,18 +27,14 @@ export async function lockDirectory(directory: string, files: Files): Promise<Fi
   } catch (error) {
     lock?.release();
     if (isCode(error, "EALREADY")) {
-      throw new LedgerError(
-        "locked",
-        `ledger ${directory} is open in this process already: close it first`,
-      );
+      const problem = `ledger ${directory} is open in this process already`;
+      throw new LedgerError("locked", problem, { remedy: "close it first" });
     }
-    if (isCode(error, "EBUSY")) throw new LedgerError("locked", await heldBy(directory, files));
-    throw new LedgerError(
-      "unavailable",
-      `cannot lock ledger ${directory} (${reasonOf(error)}): ` +
-        "check that the file system has file locks and that the process may write there",
-      { cause: error },
-    );
+    if (isCode(error, "EBUSY")) throw await heldBy(directory, files);
+    throw new LedgerError("unavailable", `cannot lock ledger ${directory} (${reasonOf(error)})`, {
+      remedy: "check that the file system has file locks and that the process may write there",
+      cause: error,
+    });
   }
 }
 
@@ -46,10 +42,12 @@ function ownerText(): Uint8Array {
   return Buffer.from(`process ${process.pid} on host ${hostname()}\n`);
 }
 
-async function heldBy(directory: string, files: Files): Promise<string> {
+async function heldBy(directory: string, files: Files): Promise<LedgerError> {
   const owner = await files.read(`${directory}/${ownerName}`).then(
     (bytes) => Buffer.from(bytes).toString().trim(),
     () => "another process",
   );
-  return `ledger ${directory} is in use by ${owner}: stop it first, or give this one --data`;
+  return new LedgerError("locked", `ledger ${directory} is in use by ${owner}`, {
+    remedy: "stop it first, or give this one --data",
+  });
 }

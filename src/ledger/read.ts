@@ -195,10 +195,9 @@ function parseStored(line: Buffer, place: { path: string; offset: number }): Par
 }
 
 function damaged(path: string, offset: number, detail: string): LedgerError {
-  return new LedgerError(
-    "damaged",
-    `${path} is damaged at byte ${offset} (${detail}): run "spanseal verify"`,
-  );
+  return new LedgerError("damaged", `${path} is damaged at byte ${offset} (${detail})`, {
+    remedy: 'run "spanseal verify"',
+  });
 }
 
 function isAfter(line: ScannedLine, { to, toTime }: ReadRange): boolean {

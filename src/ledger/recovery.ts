@@ -136,7 +136,8 @@ async function readTail(source: SnapshotSource, tailSource: TailSource): Promise
       throw new LedgerError(
         "damaged",
         `${broken.path} is damaged at byte ${broken.offset} (${broken.reason}) though a later ` +
-          'segment was begun: run "spanseal verify", keep a copy, and restore from a backup',
+          "segment was begun",
+        { remedy: 'run "spanseal verify", keep a copy, and restore from a backup' },
       );
     }
     const path = segmentPath(source.directory, first);
@@ -157,7 +158,8 @@ async function segmentFirsts(
   const names = await source.files.list(folder);
   const unknown = names.filter((name) => parseSegmentName(name) === undefined);
   if (unknown.length > 0) {
-    throw new LedgerError("foreign", `${folder} holds ${unknown.join(", ")}: move it elsewhere`);
+    const remedy = "move it elsewhere";
+    throw new LedgerError("foreign", `${folder} holds ${unknown.join(", ")}`, { remedy });
   }
   const firsts = names.map((name) => parseSegmentName(name)!);
   if (state === undefined) return firsts;
@@ -166,8 +168,8 @@ async function segmentFirsts(
     throw new LedgerError(
       "damaged",
       `${folder} has ${count} segments below record ${state.size}, ${state.segments.count} were ` +
-        "there when it was sealed, or of other lengths: " +
-        'run "spanseal verify" and restore what it names from a backup',
+        "there when it was sealed, or of other lengths",
+      { remedy: 'run "spanseal verify" and restore what it names from a backup' },
     );
   }
   return firsts.filter((first) => first >= state.segment.first);
@@ -178,7 +180,8 @@ function missingSegment(source: SnapshotSource, memory: LedgerMemory, first: num
   return new LedgerError(
     "damaged",
     `segment ${segmentPath(source.directory, first)} follows record ${size - 1}: records ` +
-      `from ${size} are missing. Restore the segment ${segmentName(size)} from a backup`,
+      `from ${size} are missing`,
+    { remedy: `restore the segment ${segmentName(size)} from a backup` },
   );
 }
 
@@ -193,7 +196,8 @@ async function replaySegment(
     throw new LedgerError(
       "truncated",
       `${path} has ${fileBytes} bytes, ${from.start} were durable: the log was cut or restored ` +
-        "from an older copy. Restore the newest copy",
+        "from an older copy",
+      { remedy: "restore the newest copy" },
     );
   }
   const brokenAt = (offset: number, reason: string): BrokenEnd => ({
@@ -241,8 +245,8 @@ function checkSizes(source: SnapshotSource, size: number, sizes: readonly KnownS
     throw new LedgerError(
       "truncated",
       `the log in ${source.directory} has ${size} whole records, ${known.source} knows ` +
-        `${known.size}: it was cut, damaged, or restored from an older copy. Restore the newest ` +
-        "copy, or begin a new ledger in another ledger.directory",
+        `${known.size}: it was cut, damaged, or restored from an older copy`,
+      { remedy: "restore the newest copy, or begin a new ledger in another ledger.directory" },
     );
   }
 }
@@ -252,8 +256,8 @@ function checkLogKey({ keys }: SnapshotSource, logKey: string): void {
   if (keys.logKeys.some(({ publicKey }) => toHex(publicKey) === logKey)) return;
   throw new LedgerError(
     "missing_key",
-    `the log's roots are signed by the key ${logKey}, which is not in ${keys.directory}: ` +
-      "restore the keys that belong to this ledger",
+    `the log's roots are signed by the key ${logKey}, which is not in ${keys.directory}`,
+    { remedy: "restore the keys that belong to this ledger" },
   );
 }
 
@@ -269,7 +273,8 @@ async function checkRoots(
     throw new LedgerError(
       "damaged",
       `the log in ${source.directory} has another root at size ${size} than ${who} knows: ` +
-        "it is another log or was changed. Restore the copy that belongs to it",
+        "it is another log or was changed",
+      { remedy: "restore the copy that belongs to it" },
     );
   }
 }

@@ -24,14 +24,16 @@ export function stateRefusal(
   }
 }
 
+const lowerBatchSize = "lower the batch size of the exporter";
+
 /** What could not be written as one group, whatever the disk does. */
 export function sizeRefusal(batch: PreparedBatch): LedgerError | undefined {
   const { count, bodies, bodyEnds } = batch;
   if (count > batchRecordsMax) {
     return new LedgerError(
       "too_large",
-      `the request makes ${count} audit records, at most ${batchRecordsMax} are allowed: ` +
-        "lower the batch size of the exporter",
+      `the request makes ${count} audit records, at most ${batchRecordsMax} are allowed`,
+      { remedy: lowerBatchSize },
     );
   }
   let start = 0;
@@ -47,7 +49,7 @@ export function sizeRefusal(batch: PreparedBatch): LedgerError | undefined {
   if (GroupWriter.fits(count, bodies.length)) return undefined;
   return new LedgerError(
     "too_large",
-    `audit records of ${bodies.length} bytes do not fit into one commit: ` +
-      "lower the batch size of the exporter",
+    `audit records of ${bodies.length} bytes do not fit into one commit`,
+    { remedy: lowerBatchSize },
   );
 }

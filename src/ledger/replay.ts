@@ -87,8 +87,8 @@ export class Replay {
       throw new LedgerError(
         "damaged",
         `record ${line.index} (${line.kind}) is genuine but not understood (${reasonOf(cause)}): ` +
-          "another version of spanseal wrote it, start that one",
-        { cause },
+          "another version of spanseal wrote it",
+        { remedy: "start that one", cause },
       );
     }
   }
@@ -118,7 +118,8 @@ export class Replay {
       throw new LedgerError(
         "missing_key",
         `record ${line.index} names chain key ${line.key}, the key folder has ` +
-          `${this.#key?.name ?? "none"}: restore the keys that belong to this ledger`,
+          (this.#key?.name ?? "none"),
+        { remedy: "restore the keys that belong to this ledger" },
       );
     }
     if (line.sequence !== chain.sequence + 1) {

@@ -57,6 +57,7 @@ export function logRotation(
 function noNewer(kind: string, keys: KeyRing): LedgerError {
   return new LedgerError(
     "missing_key",
-    `${keys.directory} has no newer ${kind} key than the one in use: add one first`,
+    `${keys.directory} has no newer ${kind} key than the one in use`,
+    { remedy: "add one first" },
   );
 }

@@ -47,9 +47,8 @@ export async function readLocalCheckpoint(
   } catch (cause) {
     throw new LedgerError(
       "damaged",
-      `${path} is not a checkpoint of this log (${reasonOf(cause)}): restore it from the bucket, ` +
-        "or the log keys from their backup",
-      { cause },
+      `${path} is not a checkpoint of this log (${reasonOf(cause)})`,
+      { remedy: "restore it from the bucket, or the log keys from their backup", cause },
     );
   }
 }
@@ -88,8 +87,8 @@ export async function loadSnapshot(
     if (size === checkpoint.size && !equalBytes(found.state.root, checkpoint.root)) {
       throw new LedgerError(
         "damaged",
-        `state/${size} and the checkpoint of size ${size} have different roots: ` +
-          "restore the ledger from a backup",
+        `state/${size} and the checkpoint of size ${size} have different roots`,
+        { remedy: "restore the ledger from a backup" },
       );
     }
     const older = await readBlocks(source, found.state);
@@ -107,8 +106,8 @@ export async function loadSnapshot(
   if (checkpoint === undefined && sizes.length > 1) {
     throw new LedgerError(
       "damaged",
-      `${source.directory} has ${sizes.length} state snapshots but no ${checkpointName}: ` +
-        "restore it from the bucket",
+      `${source.directory} has ${sizes.length} state snapshots but no ${checkpointName}`,
+      { remedy: "restore it from the bucket" },
     );
   }
   const memory = emptyMemory(source);

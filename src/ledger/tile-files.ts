@@ -13,6 +13,7 @@ import { rootOf, type SubtreeReader } from "./merkle.ts";
 import { slotBytes, subtreeReader, type Tile, type TileFile } from "./tile.ts";
 
 const folderName = "tile";
+const restoreTiles = "restore it from a backup of the ledger";
 
 /** Bytes of a level's file from `start` on. */
 interface Run {
@@ -54,7 +55,7 @@ export class TileFiles {
       const isShort = (await file.size()) < start;
       if (isShort || !agree(present, bytes)) {
         const what = isShort ? "is shorter than its tree" : "holds tiles of another tree";
-        throw new LedgerError("damaged", `${path} ${what}: run "spanseal verify"`);
+        throw new LedgerError("damaged", `${path} ${what}`, { remedy: 'run "spanseal verify"' });
       }
       await file.write(bytes, start);
       await file.sync();
@@ -68,10 +69,7 @@ export class TileFiles {
     const bytes = await this.find(tile);
     if (bytes !== undefined) return bytes;
     const path = this.#path(tile.level);
-    throw new LedgerError(
-      "damaged",
-      `${path} lacks tile ${tile.index}: restore it from a backup of the ledger`,
-    );
+    throw new LedgerError("damaged", `${path} lacks tile ${tile.index}`, { remedy: restoreTiles });
   }
 
   /** The tile's bytes; undefined where they are not there, or not all of them. */
@@ -122,8 +120,8 @@ export class TileFiles {
       if ((await this.#size(level)) >= count * slotBytes(level)) continue;
       throw new LedgerError(
         "damaged",
-        `${this.#path(level)} is shorter than the checkpoint of ${size} records says: ` +
-          "restore it from a backup of the ledger",
+        `${this.#path(level)} is shorter than the checkpoint of ${size} records says`,
+        { remedy: restoreTiles },
       );
     }
   }

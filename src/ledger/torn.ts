@@ -59,7 +59,8 @@ function damaged(broken: BrokenEnd, detail: string): LedgerError {
   return new LedgerError(
     "damaged",
     `${broken.path} is damaged at byte ${broken.offset} (${broken.reason}), and ${detail}: ` +
-      'this is no torn write. Run "spanseal verify", keep a copy, and restore from a backup',
+      "this is no torn write",
+    { remedy: 'run "spanseal verify", keep a copy, and restore from a backup' },
   );
 }
 

@@ -91,8 +91,8 @@ async function connectEmpty({ bucket, origin, queue }: Parties): Promise<void> {
   if (!(await bucket.isEmpty(origin))) {
     throw new PublishError(
       "foreign",
-      `${origin} in the bucket ${bucket.location} is not empty, but this ledger never wrote ` +
-        "there: restore the ledger that did, or configure another bucket",
+      `${origin} in the bucket ${bucket.location} is not empty, but this ledger never wrote there`,
+      { remedy: "restore the ledger that did, or configure another bucket" },
     );
   }
   // What a crash leaves behind from here on is this ledger's own.
@@ -109,16 +109,16 @@ async function judge({ bucket, queue, tree }: Parties, found: Checkpoint): Promi
     throw new PublishError(
       "truncated",
       `the bucket ${bucket.location} has a root of size ${found.size}, but the newest of the ` +
-        `ledger is ${localSize}: the ledger was cut or restored from an older copy. Restore the ` +
-        "newest copy, or begin a new ledger in an empty directory",
+        `ledger is ${localSize}: the ledger was cut or restored from an older copy`,
+      { remedy: "restore the newest copy, or begin a new ledger in an empty directory" },
     );
   }
   if (equalBytes(await tree.rootOf(found.size), found.root)) return;
   throw new PublishError(
     "forked",
     `the bucket ${bucket.location} has another root of size ${found.size} than the ledger: two ` +
-      "sidecars wrote as one. Keep both ledgers as evidence, and begin a new one in an empty " +
-      "directory",
+      "sidecars wrote as one",
+    { remedy: "keep both ledgers as evidence, and begin a new one in an empty directory" },
   );
 }
 
@@ -126,10 +126,13 @@ function rolledBack(bucket: Bucket, published: number, found: string): PublishEr
   return new PublishError(
     "rolled_back",
     `a root of size ${published} was published to the bucket ${bucket.location}, but its newest ` +
-      `is ${found}: the bucket was emptied, not mounted or restored from an older copy. Bring it ` +
-      "back, or remove publish/cursor.json of the ledger to publish to it anew",
+      `is ${found}: the bucket was emptied, not mounted or restored from an older copy`,
+    { remedy: "bring it back, or remove publish/cursor.json of the ledger to publish to it anew" },
   );
 }
+
+const removeUnsigned =
+  "run spanseal verify, remove what it names in the ledger's folder and in its publish/, then restart";
 
 /**
  * What lies in the ledger's directory is published for good, so it is looked at before.
@@ -140,9 +143,8 @@ export function checkSigned(log: PublishedLog, { size, note }: SignedRoot): void
   const damaged = (cause?: unknown): PublishError =>
     new PublishError(
       "damaged",
-      `the ledger keeps a root of size ${size} that no key of this log signed: run spanseal ` +
-        "verify, remove what it names in the ledger's folder and in its publish/, then restart",
-      { cause },
+      `the ledger keeps a root of size ${size} that no key of this log signed`,
+      { remedy: removeUnsigned, cause },
     );
   let checkpoint: Checkpoint;
   try {
@@ -167,7 +169,8 @@ function parseStored(
 ): Checkpoint {
   const place = `${checkpointKey(origin)} in the bucket ${bucket.location}`;
   const foreign = (what: string, cause?: unknown): PublishError =>
-    new PublishError("foreign", `${place} ${what}: restore it, or configure another bucket`, {
+    new PublishError("foreign", `${place} ${what}`, {
+      remedy: "restore it, or configure another bucket",
       cause,
     });
   let checkpoint: Checkpoint;

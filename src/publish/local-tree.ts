@@ -37,9 +37,8 @@ async function reading<T>(read: () => Promise<T>): Promise<T> {
     return await read();
   } catch (cause) {
     if (!(cause instanceof LedgerError) || cause.code !== "damaged") throw cause;
-    throw new PublishError("damaged", `${cause.message}; run spanseal verify, then restart`, {
-      cause,
-    });
+    const remedy = "run spanseal verify, then restart";
+    throw new PublishError("damaged", cause.message, { remedy, cause });
   }
 }
 

@@ -50,8 +50,8 @@ async function creating({ bucket }: Parties, create: Promise<void>): Promise<voi
     throw new PublishError(
       "forked",
       `the bucket ${bucket.location} does not hold what the ledger has (${cause.message}): another ` +
-        "sidecar wrote it, or it was changed. Run spanseal verify with the bucket, then restart",
-      { cause },
+        "sidecar wrote it, or it was changed",
+      { remedy: "run spanseal verify with the bucket, then restart", cause },
     );
   }
 }
@@ -72,8 +72,8 @@ async function swap(
     throw new PublishError(
       "lost_swap",
       `${key} in the bucket ${bucket.location} was replaced by another writer: a copy of this ` +
-        "ledger runs elsewhere, or the bucket was restored. Stop the other one, then restart",
-      { cause },
+        "ledger runs elsewhere, or the bucket was restored",
+      { remedy: "stop the other one, then restart", cause },
     );
   }
 }

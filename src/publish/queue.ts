@@ -86,10 +86,9 @@ export class PublishQueue {
   async add(root: SignedRoot): Promise<void> {
     const same = this.#pending.find(({ size }) => size === root.size);
     if (same !== undefined && !equalBytes(same.note, root.note)) {
-      throw new PublishError(
-        "forked",
-        `there are two signed roots of size ${root.size}: run spanseal verify, then restart`,
-      );
+      throw new PublishError("forked", `there are two signed roots of size ${root.size}`, {
+        remedy: "run spanseal verify, then restart",
+      });
     }
     if (root.size <= this.newestSize) return;
     await this.#files.createExclusive(this.#path(root.size), root.note, fileMode);

@@ -1,4 +1,5 @@
 /** What an error of any layer means to the person who asked: exit code, what is wrong, what to do. */
+import type { CodedError } from "../bytes/coded-error.ts";
 import { reasonOf } from "../bytes/thrown.ts";
 import { ForwardError } from "../forward/forward-error.ts";
 import { ReceiverError } from "../ingest/receiver-error.ts";
@@ -36,7 +37,7 @@ export function explainError(error: unknown): Failure {
   if (error instanceof ConfigError) return configFailure(error);
   if (error instanceof KeyError) return withRemedy(error, exitCodes.cannotTell, keyHint);
   if (error instanceof LedgerError) return withRemedy(error, exitCodes.refused, ledgerHint);
-  if (error instanceof FormatError) return failure(exitCodes.refused, error.message, ledgerHint);
+  if (error instanceof FormatError) return withRemedy(error, exitCodes.refused, ledgerHint);
   if (error instanceof PublishError) return withRemedy(error, publishExit(error), bucketHint);
   if (error instanceof ForwardError) return withRemedy(error, forwardExit(error), sinkHint);
   if (error instanceof ReceiverError) {
@@ -77,10 +78,6 @@ function publishExit(error: PublishError): ExitCode {
   return error.code === "unreachable" ? exitCodes.no : exitCodes.refused;
 }
 
-/** Our own messages say what is wrong, then what to do after the last colon or semicolon. */
-function withRemedy(error: Error, exitCode: ExitCode, fallback: string): Failure {
-  const split = /^(.*\S)[:;] ([^:;]{12,})$/s.exec(error.message);
-  return split === null || error.cause !== undefined
-    ? failure(exitCode, error.message, fallback)
-    : failure(exitCode, split[1]!, split[2]!);
+function withRemedy(error: CodedError<string>, exitCode: ExitCode, fallback: string): Failure {
+  return failure(exitCode, error.problem, error.remedy ?? fallback);
 }

@@ -25,8 +25,8 @@ export async function openKeysOf(
     if (!exists || !(error instanceof KeyError) || error.code !== "missing") throw error;
     throw new KeyError(
       "missing",
-      `there are no keys in ${config.keys.directory}, but the ledger ${directory} needs its own: ` +
-        "restore the folder from its backup, or name it with --keys",
+      `there are no keys in ${config.keys.directory}, but the ledger ${directory} needs its own`,
+      { remedy: "restore the folder from its backup, or name it with --keys" },
     );
   }
 }

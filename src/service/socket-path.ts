@@ -27,7 +27,8 @@ export function controlSocketPath(directory: string): SocketPath {
   throw new ControlError(
     "path_too_long",
     `the path ${absolute} has ${Buffer.byteLength(absolute)} bytes, but a unix socket's path has ` +
-      `${socketPathBytesMax} at most: start from a directory nearer to the ledger`,
+      `${socketPathBytesMax} at most`,
+    { remedy: "start from a directory nearer to the ledger" },
   );
 }
 

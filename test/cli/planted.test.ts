@@ -55,7 +55,7 @@ test.for<[name: string, says: Readonly<Record<string, readonly [code: number, sa
       tail: [3, plain],
       verify: [1, plain],
       "prove 2": [3, plain],
-      serve: [3, /has 0 bytes, \d+ were durable\nhint: /],
+      serve: [3, /has 0 bytes, \d+ were durable: .*\nhint: restore /],
     },
   ],
   ["checkpoint", { verify: [1, plain], "prove 2": [3, plain], serve: [3, plain] }],

@@ -143,7 +143,7 @@ describe.each(sinkKinds)("$name sink, where the Collector loses", (kind) => {
       cwd: trial.sidecar.cwd,
     });
     expect(refused.code).toBe(3);
-    expect(refused.stderr).toMatch(/spool's cursor .* is damaged; remove the file/);
+    expect(refused.stderr).toMatch(/spool's cursor .* is damaged\nhint: remove the file/);
     expect(readFileSync(cursor)).toEqual(bytes);
     renameSync(cursor, `${cursor}.damaged`);
     await trial.kill();

@@ -415,7 +415,7 @@ test("a lost swap ends publishing", async () => {
   ledger.append(4);
   expect(await codeOf(publisher.publishNow())).toBe("lost_swap");
   expect(publisher.status()).toMatchObject({ halted: true });
-  expect(publisher.status().lastError).toMatch(/Stop the other one, then restart$/);
+  expect(publisher.status().lastError).toMatch(/: stop the other one, then restart$/);
 });
 
 test("a bucket that lost what was published is refused", async () => {

@@ -233,8 +233,8 @@ test("a log shorter than its spool is refused", async () => {
   await sidecar.stop("SIGKILL");
   cutLines(ledgerOf(sidecar), 2);
   const { stderr } = await refusedStart(sidecar.cwd);
-  expect(stderr).toMatch(/has \d+ whole records, spool .* knows \d+$/m);
-  expect(stderr).toMatch(/^hint: it was cut.*Restore the newest copy/im);
+  expect(stderr).toMatch(/has \d+ whole records, spool .* knows \d+: it was cut/m);
+  expect(stderr).toMatch(/^hint: restore the newest copy/m);
 });
 
 test("a log shorter than its own state is refused", async () => {
@@ -246,7 +246,7 @@ test("a log shorter than its own state is refused", async () => {
   cutLines(ledgerOf(sidecar), 2);
   const { stderr } = await refusedStart(sidecar.cwd);
   expect(stderr).toMatch(/has \d+ bytes, \d+ were durable/);
-  expect(stderr).toMatch(/^hint: .*Restore the newest copy/im);
+  expect(stderr).toMatch(/^hint: restore the newest copy/m);
 });
 
 test("yesterday's copy of a ledger is refused, because the bucket knows more", async () => {
@@ -263,7 +263,7 @@ test("yesterday's copy of a ledger is refused, because the bucket knows more", a
   renameSync(yesterday, ledger);
   const { stderr } = await refusedStart(sidecar.cwd);
   expect(stderr).toMatch(/has \d+ whole records, bucket .* knows \d+/);
-  expect(stderr).toMatch(/^hint: .*Restore the newest copy/im);
+  expect(stderr).toMatch(/^hint: restore the newest copy/m);
 });
 
 test("a torn last line is set aside, and the record about it says what and when", async () => {
@@ -311,7 +311,7 @@ test("damage in an earlier group is nobody's to repair: refused", async () => {
   writeFileSync(path, bytes);
   const { stderr } = await refusedStart(sidecar.cwd);
   expect(stderr).toMatch(/is damaged at byte \d+/);
-  expect(stderr).toMatch(/^hint: .*Run "spanseal verify", keep a copy, and restore from a backup/m);
+  expect(stderr).toMatch(/^hint: run "spanseal verify", keep a copy, and restore from a backup/m);
   const verified = await spanseal(["verify", "--config", "spanseal.yaml"], { cwd: sidecar.cwd });
   expect(verified.code).toBe(1);
 });

@@ -1,4 +1,5 @@
 /** A redaction configuration that cannot be obeyed. Thrown when a policy is compiled, never later. */
+import { CodedError } from "../../bytes/coded-error.ts";
 
 export type RuleErrorCode =
   | "unknown_pack"
@@ -10,18 +11,17 @@ export type RuleErrorCode =
   | "bad_table"
   | "bad_pepper";
 
-export class RuleError extends Error {
+export class RuleError extends CodedError<RuleErrorCode> {
   override name = "RuleError";
-  readonly code: RuleErrorCode;
   /** Where in the configuration, e.g. `redaction.rules[2].pattern`. */
   readonly path: string;
-  /** What to change. */
-  readonly remedy: string;
+  /** What is wrong there. */
+  readonly fault: string;
+  declare readonly remedy: string;
 
-  constructor(code: RuleErrorCode, path: string, message: string, remedy: string) {
-    super(`${path}: ${message}; ${remedy}`);
-    this.code = code;
+  constructor(code: RuleErrorCode, path: string, fault: string, remedy: string) {
+    super(code, `${path}: ${fault}`, { remedy });
     this.path = path;
-    this.remedy = remedy;
+    this.fault = fault;
   }
 }

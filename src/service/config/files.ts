@@ -69,6 +69,6 @@ async function checkSink(config: Config): Promise<PlacedProblem[]> {
     if (!(error instanceof SinkOptionError)) throw error;
     const exporter = options.kind === "http" ? "otlp_http" : "otlp_grpc";
     const path = ["exporters", exporter, ...error.option];
-    return [{ path, message: error.problem, hint: error.remedy }];
+    return [{ path, message: error.fault, hint: error.remedy }];
   }
 }

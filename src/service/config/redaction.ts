@@ -102,9 +102,8 @@ function problemOf(list: string, at: number, part: Part): PlacedProblem[] {
     return [];
   } catch (error) {
     if (!(error instanceof RuleError)) throw error;
-    const message = error.message.slice(`${error.path}: `.length, -`; ${error.remedy}`.length);
     const place = error.path.replace(`${list}[0]`, `${list}[${at}]`);
-    return [{ path: parsePlace(place), message, hint: error.remedy }];
+    return [{ path: parsePlace(place), message: error.fault, hint: error.remedy }];
   }
 }
 

@@ -105,7 +105,7 @@ test("a log that is cut below its checkpoint or behind it", async () => {
   const newest = (await segmentsOf(place)).at(-1)!;
   const { length } = await readFile(newest);
   await truncate(newest, length - 1);
-  await expect(open(place)).rejects.toMatchObject(refusal("truncated", /Restore the newest/));
+  await expect(open(place)).rejects.toMatchObject(refusal("truncated", /: restore the newest/));
 });
 
 test("a size that the bucket or the spool knows and the log does not", async () => {
