@@ -3,6 +3,7 @@
  * Python's `repr` of the same structures is read too: agents log it wherever they mean JSON.
  */
 import { nestingDepthMax, redactionJsonValuesMax } from "../../limits.ts";
+import { isDigit, isLetter, lower } from "./ascii.ts";
 
 export interface JsonNode {
   readonly kind: "object" | "array" | "string" | "number" | "literal";
@@ -154,23 +155,56 @@ function parseString(reader: Reader, key: JsonNode | undefined): JsonNode | unde
   return undefined;
 }
 
-const WORD = /^(?:true|false|null|True|False|None|NaN|-?Infinity)$/;
-const NUMBER = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+const LITERALS: ReadonlySet<string> = new Set([
+  "true",
+  "false",
+  "null",
+  "True",
+  "False",
+  "None",
+  "NaN",
+  "Infinity",
+  "-Infinity",
+]);
 const wordBytesMax = 400;
 
 function parseWord(reader: Reader, key: JsonNode | undefined): JsonNode | undefined {
   const { bytes, at: start } = reader;
-  let end = start;
-  while (end < bytes.length && end - start <= wordBytesMax && isWordByte(bytes[end]!)) end++;
-  const text = bytes.toString("latin1", start, end);
-  const kind = NUMBER.test(text) ? "number" : WORD.test(text) ? "literal" : undefined;
-  if (kind === undefined) return undefined;
+  const limit = Math.min(bytes.length, start + wordBytesMax + 1);
+  let end = numberEnd(bytes, start, limit);
+  const isNumber = end > start && (end === limit || !isWordByte(bytes[end]!));
+  if (!isNumber) {
+    while (end < limit && isWordByte(bytes[end]!)) end++;
+    if (!LITERALS.has(bytes.toString("latin1", start, end))) return undefined;
+  }
   reader.at = end;
+  const kind = isNumber ? "number" : "literal";
   return { kind, start, end, key, escaped: false, children: noChildren };
 }
 
+/** The end of the longest number of JSON that begins at `start`, with leading zeros or not. */
+function numberEnd(bytes: Buffer, start: number, limit: number): number {
+  const whole = bytes[start] === 0x2d ? start + 1 : start;
+  let end = digitsEnd(bytes, whole, limit);
+  if (end === whole) return start;
+  if (bytes[end] === 0x2e) {
+    const fraction = digitsEnd(bytes, end + 1, limit);
+    if (fraction > end + 1) end = fraction;
+  }
+  if (end < limit && lower(bytes[end]!) === 0x65) {
+    const sign = bytes[end + 1] === 0x2b || bytes[end + 1] === 0x2d ? 1 : 0;
+    const exponent = digitsEnd(bytes, end + 1 + sign, limit);
+    if (exponent > end + 1 + sign) end = exponent;
+  }
+  return end;
+}
+
+function digitsEnd(bytes: Buffer, start: number, limit: number): number {
+  let at = start;
+  while (at < limit && isDigit(bytes[at]!)) at++;
+  return at;
+}
+
 function isWordByte(byte: number): boolean {
-  const letter = byte | 0x20;
-  if (letter >= 0x61 && letter <= 0x7a) return true;
-  return (byte >= 0x30 && byte <= 0x39) || byte === 0x2b || byte === 0x2d || byte === 0x2e;
+  return isLetter(byte) || isDigit(byte) || byte === 0x2b || byte === 0x2d || byte === 0x2e;
 }
