@@ -162,16 +162,32 @@ export interface Treatment {
 /** Class of a value that was masked whole because looking into it would cost too much. */
 export const unexaminedClass = "unexamined";
 
+interface Mask {
+  readonly text: string;
+  readonly bytes: Buffer;
+}
+
 /** By class, of which a policy has few: each hit asks anew. */
-const maskTexts = new Map<string, string>();
+const masks = new Map<string, Mask>();
+
+function maskOf(what: string): Mask {
+  let one = masks.get(what);
+  if (one === undefined) {
+    const text = `[REDACTED:${what}]`;
+    one = { text, bytes: Buffer.from(text, "latin1") };
+    masks.set(what, one);
+  }
+  return one;
+}
 
 export function maskText(what: string): string {
-  let text = maskTexts.get(what);
-  if (text === undefined) {
-    text = `[REDACTED:${what}]`;
-    maskTexts.set(what, text);
-  }
-  return text;
+  return maskOf(what).text;
+}
+
+/** What is put in place of a hit, as bytes that are not to be changed. */
+export function bytesOf(text: string, what: string): Buffer {
+  const one = maskOf(what);
+  return text === one.text ? one.bytes : Buffer.from(text, "latin1");
 }
 
 /** Whether the hit's attribute, member or element is to be removed. */

@@ -42,7 +42,7 @@ const noCells: ReadonlyMap<JsonNode, Cell> = new Map();
 function cellsOf(json: JsonText): ReadonlyMap<JsonNode, Cell> {
   const { phi } = json.scene;
   if (phi === undefined) return noCells;
-  const nameOf = (key: JsonNode): string => contentOf(json, key).toString();
+  const nameOf = (key: JsonNode): string => textOfString(json, key);
   const textOf = (node: JsonNode): string =>
     node.kind === "string" ? nameOf(node) : json.bytes.toString("utf8", node.start, node.end);
   return findCells({ roots: json.roots, nameOf, textOf }, phi);
@@ -53,6 +53,11 @@ function contentOf({ bytes }: JsonText, { start, end, escaped }: JsonNode): Buff
   return escaped
     ? unescapeJson(bytes, start + 1, end - 1).bytes
     : bytes.subarray(start + 1, end - 1);
+}
+
+function textOfString(json: JsonText, node: JsonNode): string {
+  if (node.escaped) return contentOf(json, node).toString();
+  return json.bytes.toString("utf8", node.start + 1, node.end - 1);
 }
 
 /** Changes of `json.bytes`, in order and apart from each other. */
@@ -99,11 +104,10 @@ function visitChild(visit: Visit, { node: parent, place, keyBits }: Step, node: 
   const { key } = node;
   if (key === undefined) return { node, parent, place, keyBits };
   const bits = found.between(key.start, key.end);
-  const content = contentOf(visit.json, key);
   if (bits !== 0 || scene.everyBits !== 0) {
     visitKey(visit, key, place);
   }
-  const rawKey = content.toString();
+  const rawKey = textOfString(visit.json, key);
   const own = normalizeKey(rawKey);
   const carried = place.key !== "" && isCarrier(own);
   return {

@@ -69,7 +69,7 @@ export class Sieve {
       const size = Math.min(chunkBytes, bytes.length - from);
       // Two bytes more, because a triple may begin with the last.
       const copied = Math.min(size + 2, bytes.length - from);
-      memory.set(bytes.subarray(from, from + copied), inputAt);
+      memory.set(copied === bytes.length ? bytes : bytes.subarray(from, from + copied), inputAt);
       memory.fill(0, inputAt + copied, inputAt + copied + blockBytes + 2);
       this.#run(inputAt, inputAt + size, hitsAt);
       const hits = (this.#words[hitsEnd >> 2]! - hitsAt) / bytesPerHit;

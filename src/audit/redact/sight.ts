@@ -49,7 +49,10 @@ export function sightAfter(
 
 const isMask = (change: Change): boolean => change.text === maskText(change.class);
 const textOf = (change: Change): string => change.text;
-const blanksOf = (change: Change): string => blank.repeat(change.text.length);
+/** To be cut, which takes less than to repeat a blank. */
+const blanks = blank.repeat(128);
+const blanksOf = ({ text: { length } }: Change): string =>
+  length <= blanks.length ? blanks.slice(0, length) : blank.repeat(length);
 
 /** `text` with the changes made. */
 export function replaced(

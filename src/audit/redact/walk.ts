@@ -6,6 +6,7 @@ import { FIXED64, GROUP_START, LENGTH_DELIMITED, VARINT, WireReader } from "../.
 import { phiScene, type PhiScene } from "../phi/account.ts";
 import { isResultKey } from "../phi/keys.ts";
 import type { Field, Message } from "../otlp/schema.ts";
+import { bytesOf } from "./actions.ts";
 import { rowScene, treatAnyValue } from "./cell.ts";
 import { FROM_DIGITS, FROM_KEY, INTEGER, NUMBERS, RULE } from "./candidates.ts";
 import { isAddressKey, isCarrier, normalizeKey } from "./keys.ts";
@@ -87,7 +88,7 @@ function walkChild(walk: Walk, message: Message, name: string, at: At): void {
   const path = index > 0 || REPEATED.test(name) ? `${name}[${index}]` : name;
   if (message.name === "AnyValue") {
     // The body of a log record.
-    const phi = phiFor(walk, true);
+    const phi = phiOf(walk, undefined);
     walkAnyValue(walk, below(here, reader, path), { ...noKey, phi });
   } else walkMessage(walk, message, below(here, reader, path));
 }
@@ -153,10 +154,14 @@ function walkUnknown(walk: Walk, reader: WireReader, path: string): void {
   if (visits(walk, reader.start, reader.stop)) starOut(walk, reader.start, reader.stop, path);
 }
 
-/** What a value of the item is to the declared tables: a result, a repetition, or nothing. */
-function phiFor(walk: Walk, mayBeResult: boolean): PhiScene | undefined {
+/**
+ * What a value of the item is to the declared tables: a result, a repetition, or nothing.
+ *
+ * @param rawKey of the attribute; the body of a log record has none
+ */
+function phiOf(walk: Walk, rawKey: string | undefined): PhiScene | undefined {
   if (walk.mentioned.length === 0) return undefined;
-  const isResult = mayBeResult && walk.tables.length > 0;
+  const isResult = walk.tables.length > 0 && (rawKey === undefined || isResultKey(rawKey));
   return phiScene(isResult ? walk.tables : walk.mentioned, walk.account, isResult);
 }
 
@@ -167,7 +172,7 @@ function keyScene(walk: Walk, rawKey: string, bits: number, around: Around | und
   // That an operator's rule is for all under an attribute holds for every member.
   const inherited = (around?.bits ?? 0) & (carried ? FROM_KEY : RULE);
   return {
-    phi: around?.phi ?? phiFor(walk, isResultKey(rawKey)),
+    phi: around?.phi ?? phiOf(walk, rawKey),
     place: { key: carried ? around.key : own, rawKey, attribute },
     keyBits: bits | inherited,
     rows: rowsUnder(rawKey, around?.places),
@@ -271,19 +276,12 @@ function redactText(walk: Walk, here: Here, scene: KeyScene): readonly Change[] 
     bits = (bits & ~FROM_DIGITS) | numberBits(walk.bytes, start, stop);
   if (bits === 0 && scene.phi === undefined) return [];
   const changes = redactValue(walk.bytes.subarray(start, stop), sceneOf(walk, scene, bits));
-  let text = "";
-  let replacement = Buffer.alloc(0);
   for (const change of changes) {
     walk.tally.note(change, here.path);
-    // Most hits of one text are masked alike.
-    if (change.text !== text) {
-      ({ text } = change);
-      replacement = Buffer.from(text, "latin1");
-    }
     walk.edits.push({
       start: start + change.start,
       stop: start + change.end,
-      replacement,
+      replacement: bytesOf(change.text, change.class),
       within: here.enclosure,
     });
   }

@@ -1,7 +1,7 @@
 import { mask } from "../actions.ts";
 import { HIDDEN, NUMBERS } from "../candidates.ts";
 import { isLetter } from "../ascii.ts";
-import type { Detector, Hit, Place } from "../detector.ts";
+import { forEachMatch, type Detector, type Hit, type Place } from "../detector.ts";
 import { isLuhn } from "./checksums.ts";
 
 /** First digits (as a range of equal length) and lengths of a card network. */
@@ -154,11 +154,13 @@ const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
 
 function insideUuid(text: string, { start, end }: Hit): boolean {
   const from = Math.max(0, start - 36);
-  for (const match of text.slice(from, end + 36).matchAll(UUID)) {
-    const at = from + match.index;
-    if (at < end && at + 36 > start) return true;
-  }
-  return false;
+  const around = text.slice(from, end + 36);
+  if (!around.includes("-")) return false;
+  let inside = false;
+  forEachMatch(UUID, around, ({ index }) => {
+    inside ||= from + index < end && from + index + 36 > start;
+  });
+  return inside;
 }
 
 export const paymentCard: Detector = {
