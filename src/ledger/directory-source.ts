@@ -111,13 +111,11 @@ async function readAndClose(file: OpenFile, start: number, bytesMax: number): Pr
 
 /** @throws LedgerError for a folder, a pipe, a device, a link in a circle. */
 async function openPlain(path: string): Promise<OpenFile | undefined> {
-  try {
-    const file = await nodeFileSystem.open(path, "r");
-    if (!(await nodeFileSystem.stat(path)).isDirectory()) return file;
-    await file.close();
-  } catch (error) {
+  const file = await nodeFileSystem.open(path, "r").catch((error: unknown) => {
     if (isCode(error, "ENOENT") || isCode(error, "ENOTDIR")) return undefined;
     throw error;
-  }
+  });
+  if (file === undefined || !(await file.stat()).isDirectory()) return file;
+  await file.close();
   throw notPlain(path);
 }

@@ -33,7 +33,7 @@ export interface OpenFile {
   datasync(): Promise<void>;
   sync(): Promise<void>;
   truncate(size: number): Promise<void>;
-  stat(): Promise<{ readonly size: number }>;
+  stat(): Promise<Pick<FileStatus, "size" | "isDirectory">>;
   close(): Promise<void>;
 }
 

@@ -3,9 +3,10 @@ import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 
 import { directorySource } from "../../../src/ledger/directory-source.ts";
+import { nodeFileSystem } from "../../../src/ledger/file-system.ts";
 import { parseVkey } from "../../../src/ledger/note.ts";
 import type { VerifyReport } from "../../../src/ledger/verify/report.ts";
 import { verifyLedger } from "../../../src/ledger/verify/verify.ts";
@@ -133,4 +134,21 @@ test("a segment under another name, and one out of order", async () => {
   const other = await folder();
   await rename(other.at(last), other.at("ledger/segments/-.jsonl"));
   expect(named(await verify(other))).toContain("reordered -.jsonl");
+});
+
+test("what was opened is read, whatever stands in its place meanwhile", async () => {
+  const hostile = await folder();
+  const path = hostile.at("ledger/ledger.json");
+  const open = nodeFileSystem.open.bind(nodeFileSystem);
+  let closed = 0;
+  const replacing = vi.spyOn(nodeFileSystem, "open").mockImplementation(async (...given) => {
+    const file = await open(...given);
+    await rm(path);
+    await mkdir(path);
+    return { ...file, close: () => file.close().then(() => void closed++) };
+  });
+  onTestFinished(() => replacing.mockRestore());
+  const source = directorySource(hostile.at("ledger"));
+  expect(Buffer.from(await source.descriptor()).toString()).toMatch(/^\{"algorithms":/);
+  expect(closed).toBe(1);
 });

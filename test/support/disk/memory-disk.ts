@@ -83,7 +83,7 @@ export class MemoryDisk implements FileSystem {
       datasync: () => answer(() => sync(node)),
       sync: () => answer(() => (node.isFolder ? this.#syncNames(path) : sync(node))),
       truncate: (size) => answer(() => truncate(node, size)),
-      stat: () => answer(() => ({ size: node.seen.length })),
+      stat: () => answer(() => ({ size: node.seen.length, isDirectory: () => node.isFolder })),
       close: () => answer(() => undefined),
       forget: () => node.dirty.clear(),
     };
