@@ -1,11 +1,12 @@
 /** Who acted: which members say so, in groups that stand together, and what one place states of them. */
-import { actorPlan } from "./conventions/index.ts";
+import { planFor } from "./conventions/index.ts";
 import { type Draft, NO, takes } from "./draft.ts";
 import { ABSENT } from "./draft.ts";
 import { type ActionType, MEMBER, MEMBERS, type MemberPath } from "./members.ts";
-import type { Plan, Sources } from "./plan.ts";
+import { compileRecipe, type Plan, type Recipe, type Sources } from "./plan.ts";
 import { isSentinel } from "./sentinels.ts";
 import { STRING } from "./walk/columns.ts";
+import type { Layout } from "./walk/layout.ts";
 import type { View } from "./walk/view.ts";
 
 /** What an ancestor passes on as a whole: the members of one group stand together. */
@@ -95,6 +96,19 @@ export function statementsUnder(
 }
 
 const NOTHING: readonly Statement[] = [];
+
+const recipes = new Map<Sources, Recipe>();
+
+/** Where the attributes of a layout can say who acted; undefined where none of them does. */
+export function actorPlan(sources: Sources, layout: Layout): Plan | undefined {
+  let recipe = recipes.get(sources);
+  if (recipe === undefined) {
+    const some = Object.fromEntries(PATHS.map((path) => [path, sources[path] ?? []]));
+    recipes.set(sources, (recipe = compileRecipe("other", some)));
+  }
+  const plan = planFor(recipe, layout);
+  return plan.members.length === 0 ? undefined : plan;
+}
 
 function statementIn(
   view: View,

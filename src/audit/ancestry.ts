@@ -16,10 +16,9 @@
  * The name of a service is never the name of an agent.
  */
 import { ancestorsMax } from "../limits.ts";
-import { AGENT, ALL, type Statement, statementsUnder } from "./actor.ts";
+import { actorPlan, AGENT, ALL, type Statement, statementsUnder } from "./actor.ts";
 import type { Names } from "./chains.ts";
 import { baseSources } from "./conventions/base.ts";
-import { actorPlan } from "./conventions/index.ts";
 import { DISPUTED, SpanIndex } from "./span-index.ts";
 import type { PendingRecord, Place } from "./survey.ts";
 import type { Item, ResourceContext } from "./walk/items.ts";

@@ -1,5 +1,5 @@
 /** The conventions in the order in which they are asked, and the recipes they amount to. */
-import type { ActionType, MemberPath } from "../members.ts";
+import type { ActionType } from "../members.ts";
 import { compilePlan, compileRecipe, type Plan, type Recipe, type Sources } from "../plan.ts";
 import type { EventFilter } from "../walk/item-fields.ts";
 import { keyId } from "../walk/keys.ts";
@@ -87,31 +87,6 @@ export function recipeFor(sources: Sources, type: ActionType): Recipe {
 /** The plan for a recipe over a layout, made at first use. */
 export function planFor(recipe: Recipe, layout: Layout): Plan {
   return (layout.plans[recipe.number] ??= compilePlan(recipe, layout.positions));
-}
-
-/** Members that say who acted, which a span also has from the spans that enclose it. */
-const ACTOR: readonly MemberPath[] = [
-  "actor.agent.id",
-  "actor.agent.name",
-  "actor.agent.version",
-  "actor.conversation",
-  "actor.session",
-  "actor.turn",
-  "actor.user.id",
-  "actor.user.roles",
-];
-
-const actors = new Map<Sources, Recipe>();
-
-/** Where the attributes of a layout can say who acted; undefined where none of them does. */
-export function actorPlan(sources: Sources, layout: Layout): Plan | undefined {
-  let recipe = actors.get(sources);
-  if (recipe === undefined) {
-    const some = Object.fromEntries(ACTOR.map((path) => [path, sources[path] ?? []]));
-    actors.set(sources, (recipe = compileRecipe("other", some)));
-  }
-  const plan = planFor(recipe, layout);
-  return plan.members.length === 0 ? undefined : plan;
 }
 
 // Every key must have its number before the first layout is made.
