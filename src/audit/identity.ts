@@ -8,6 +8,7 @@
  *
  * and last the phase of the action and its ordinal. A retried export gives the same ids.
  */
+import { copyWords, viewOf } from "../bytes/copy.ts";
 import { sha256Hex, sha256Latin1 } from "../bytes/sha256.ts";
 import { Sha256Lanes } from "../bytes/sha256-lanes.ts";
 import { type ChainName, digestBytes, recordIdBytes } from "./prepared-batch.ts";
@@ -49,8 +50,7 @@ function waitingFor(blocks: number): Waiting {
 function waitingAnew(blocks: number): Waiting {
   const none = new Uint8Array(0);
   const hashes = new Sha256Lanes(none, blocks * blockBytes - paddingBytes, capacity);
-  const { buffer, byteOffset, length } = hashes.messages;
-  const words = new DataView(buffer, byteOffset, length);
+  const words = viewOf(hashes.messages);
   return { hashes, words, positions: new Uint32Array(capacity), count: 0 };
 }
 
@@ -74,7 +74,7 @@ export class Identifier {
   constructor(view: View, walk: RequestWalk, chains: readonly ChainName[]) {
     const { bytes } = view;
     this.#view = view;
-    this.#words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#words = viewOf(bytes);
     this.#walk = walk;
     this.#prefixes = chains.map(({ namespace, tenant }) =>
       Buffer.concat([idDomain, namespace, tenant, walk.signal].map((part) => prefixed(part))),
@@ -175,14 +175,6 @@ function add(some: Waiting, position: number, ids: Uint8Array): void {
 function hashAlone(message: Uint8Array, position: number, ids: Uint8Array): void {
   const digest = Buffer.from(sha256Latin1(message), "latin1");
   ids.set(digest.subarray(0, recordIdBytes), position * recordIdBytes);
-}
-
-/** A count of bytes that is a multiple of eight. */
-// oxlint-disable-next-line max-params -- two places in bytes, on the hot path
-function copyWords(from: DataView, start: number, to: DataView, at: number, count: number): void {
-  for (let offset = 0; offset < count; offset += 8) {
-    to.setBigInt64(at + offset, from.getBigInt64(start + offset, true), true);
-  }
 }
 
 function spanMessage(prefix: Uint8Array, suffix: Uint8Array): SpanMessage {

@@ -2,6 +2,7 @@
  * The tips of all chains, kept so that a seal costs the paths that changed since the last one. There
  * may be a hundred thousand: leaves and branches are packed by number, and hashed many at a time.
  */
+import { copyWords, viewOf } from "../bytes/copy.ts";
 import { Sha256Lanes } from "../bytes/sha256-lanes.ts";
 import { digestBytes } from "./digest.ts";
 import { roomFor } from "./room.ts";
@@ -16,14 +17,18 @@ const nodeBytes = 1 + 2 * digestBytes;
 const hashedAtOnce = 256;
 const leafHashes = new Sha256Lanes(tipLeafPrefix, leafBytes, hashedAtOnce);
 const nodeHashes = new Sha256Lanes(tipNodePrefix, nodeBytes, hashedAtOnce);
+const leafMessages = viewOf(leafHashes.messages);
+const leafDigests = viewOf(leafHashes.digests);
+const nodeMessages = viewOf(nodeHashes.messages);
+const nodeDigests = viewOf(nodeHashes.digests);
 
 export class TipsTree {
   #size = 0;
   #branchCount = 0;
   #root: Reference = 0;
-  /** By leaf: what is hashed, `leafBytes` each, and the hash. */
-  #leaves: Uint8Array = new Uint8Array(leafBytes);
-  #leafHashes: Uint8Array = new Uint8Array(digestBytes);
+  /** By leaf: what is hashed, and the hash. */
+  readonly #leaves = new Packed(leafBytes);
+  readonly #leafHashes = new Packed(digestBytes);
   #isLeafStale: Uint8Array = new Uint8Array(1);
   #staleLeaves: number[] = [];
   /** By leaf and by branch: the branch that it is a side of, -1 above all others. */
@@ -32,7 +37,7 @@ export class TipsTree {
   /** By branch: the bit that it splits, its two sides, its hash. Above a stale one all are. */
   #bits: Uint8Array = new Uint8Array(1);
   #sides: Int32Array = new Int32Array(2);
-  #branchHashes: Uint8Array = new Uint8Array(digestBytes);
+  readonly #branchHashes = new Packed(digestBytes);
   #isBranchStale: Uint8Array = new Uint8Array(1);
 
   /** Number of chains. */
@@ -54,10 +59,11 @@ export class TipsTree {
   // oxlint-disable-next-line max-params -- a place in bytes, on the hot path
   update(leaf: number, sequence: number, macs: Uint8Array, macAt: number = 0): void {
     const at = leaf * leafBytes + digestBytes;
-    const view = new DataView(this.#leaves.buffer, this.#leaves.byteOffset + at, sequenceBytes);
-    view.setUint32(0, Math.floor(sequence / 2 ** 32));
-    view.setUint32(4, sequence % 2 ** 32);
-    copyBytes(this.#leaves, at + sequenceBytes, macs, macAt, digestBytes);
+    const { bytes, words } = this.#leaves;
+    words.setUint32(at, Math.floor(sequence / 2 ** 32));
+    words.setUint32(at + 4, sequence % 2 ** 32);
+    const macTo = at + sequenceBytes;
+    for (let byte = 0; byte < digestBytes; byte++) bytes[macTo + byte] = macs[macAt + byte]!;
     this.#spoil(leaf);
   }
 
@@ -75,11 +81,11 @@ export class TipsTree {
 
   #addLeaf(tag: Uint8Array): number {
     const leaf = this.#size++;
-    this.#leaves = roomFor(this.#leaves, this.#size * leafBytes);
-    this.#leafHashes = roomFor(this.#leafHashes, this.#size * digestBytes);
+    this.#leaves.reserve(this.#size);
+    this.#leafHashes.reserve(this.#size);
     this.#isLeafStale = roomFor(this.#isLeafStale, this.#size);
     this.#leafParents = roomFor(this.#leafParents, this.#size);
-    this.#leaves.set(tag, leaf * leafBytes);
+    this.#leaves.bytes.set(tag, leaf * leafBytes);
     this.#leafParents[leaf] = -1;
     return leaf;
   }
@@ -96,9 +102,10 @@ export class TipsTree {
 
   /** First bit in which a leaf's tag differs; -1 where they are equal. */
   #differingBit(leaf: number, tag: Uint8Array): number {
+    const { bytes } = this.#leaves;
     const start = leaf * leafBytes;
     for (let at = 0; at < digestBytes; at++) {
-      const difference = this.#leaves[start + at]! ^ tag[at]!;
+      const difference = bytes[start + at]! ^ tag[at]!;
       if (difference !== 0) return at * 8 + Math.clz32(difference) - 24;
     }
     return -1;
@@ -131,7 +138,7 @@ export class TipsTree {
     const branch = this.#branchCount++;
     this.#bits = roomFor(this.#bits, this.#branchCount);
     this.#isBranchStale = roomFor(this.#isBranchStale, this.#branchCount);
-    this.#branchHashes = roomFor(this.#branchHashes, this.#branchCount * digestBytes);
+    this.#branchHashes.reserve(this.#branchCount);
     this.#sides = roomFor(this.#sides, 2 * this.#branchCount);
     this.#branchParents = roomFor(this.#branchParents, this.#branchCount);
     this.#bits[branch] = bit;
@@ -149,7 +156,7 @@ export class TipsTree {
   #hashOf(reference: Reference): Uint8Array {
     const [hashes, number] =
       reference < 0 ? [this.#branchHashes, ~reference] : [this.#leafHashes, reference];
-    return hashes.subarray(number * digestBytes, (number + 1) * digestBytes);
+    return hashes.bytes.subarray(number * digestBytes, (number + 1) * digestBytes);
   }
 
   #hashLeaves(): void {
@@ -159,13 +166,13 @@ export class TipsTree {
       for (let place = 0; place < count; place++) {
         const start = stale[from + place]! * leafBytes;
         const to = place * leafHashes.stride + leafHashes.payloadAt;
-        copyBytes(leafHashes.messages, to, this.#leaves, start, leafBytes);
+        copyWords(this.#leaves.words, start, leafMessages, to, leafBytes);
       }
       leafHashes.digest(count);
       for (let place = 0; place < count; place++) {
         const leaf = stale[from + place]!;
-        const digest = place * digestBytes;
-        copyBytes(this.#leafHashes, leaf * digestBytes, leafHashes.digests, digest, digestBytes);
+        const to = leaf * digestBytes;
+        copyWords(leafDigests, place * digestBytes, this.#leafHashes.words, to, digestBytes);
         this.#isLeafStale[leaf] = 0;
       }
     }
@@ -178,7 +185,7 @@ export class TipsTree {
     this.#collectStale(this.#root, rows);
     for (const row of rows) {
       for (let from = 0; from < row.length; from += hashedAtOnce) {
-        this.#hashRow(row.slice(from, from + hashedAtOnce));
+        this.#hashSome(row, from, Math.min(from + hashedAtOnce, row.length));
       }
     }
   }
@@ -194,25 +201,28 @@ export class TipsTree {
     return row + 1;
   }
 
-  #hashRow(row: readonly number[]): void {
-    for (const [place, branch] of row.entries()) {
-      const to = place * nodeHashes.stride + nodeHashes.payloadAt;
+  #hashSome(branches: readonly number[], from: number, end: number): void {
+    for (let place = from; place < end; place++) {
+      const branch = branches[place]!;
+      const to = (place - from) * nodeHashes.stride + nodeHashes.payloadAt;
       nodeHashes.messages[to] = this.#bits[branch]!;
-      this.#copyHash(nodeHashes.messages, to + 1, this.#sides[2 * branch]!);
-      this.#copyHash(nodeHashes.messages, to + 1 + digestBytes, this.#sides[2 * branch + 1]!);
+      this.#copyHash(to + 1, this.#sides[2 * branch]!);
+      this.#copyHash(to + 1 + digestBytes, this.#sides[2 * branch + 1]!);
     }
-    nodeHashes.digest(row.length);
-    for (const [place, branch] of row.entries()) {
-      const digest = place * digestBytes;
-      copyBytes(this.#branchHashes, branch * digestBytes, nodeHashes.digests, digest, digestBytes);
+    nodeHashes.digest(end - from);
+    for (let place = from; place < end; place++) {
+      const branch = branches[place]!;
+      const digestAt = (place - from) * digestBytes;
+      copyWords(nodeDigests, digestAt, this.#branchHashes.words, branch * digestBytes, digestBytes);
       this.#isBranchStale[branch] = 0;
     }
   }
 
-  #copyHash(target: Uint8Array, at: number, reference: Reference): void {
-    const hashes = reference < 0 ? this.#branchHashes : this.#leafHashes;
+  /** Into the messages of nodes. */
+  #copyHash(at: number, reference: Reference): void {
+    const { words } = reference < 0 ? this.#branchHashes : this.#leafHashes;
     const number = reference < 0 ? ~reference : reference;
-    copyBytes(target, at, hashes, number * digestBytes, digestBytes);
+    copyWords(words, number * digestBytes, nodeMessages, at, digestBytes);
   }
 
   /** What shows one chain's tip to its tenant; undefined where no chain has this tag. */
@@ -233,14 +243,22 @@ export class TipsTree {
   }
 }
 
-/** A few bytes: a call of `set` costs more. */
-// oxlint-disable-next-line max-params -- two places in bytes, on the hot path
-function copyBytes(
-  target: Uint8Array,
-  at: number,
-  bytes: Uint8Array,
-  start: number,
-  count: number,
-): void {
-  for (let byte = 0; byte < count; byte++) target[at + byte] = bytes[start + byte]!;
+/** Values of some bytes each, by number. */
+class Packed {
+  readonly #valueBytes: number;
+  bytes: Uint8Array;
+  words: DataView;
+
+  constructor(valueBytes: number) {
+    this.#valueBytes = valueBytes;
+    this.bytes = new Uint8Array(valueBytes);
+    this.words = viewOf(this.bytes);
+  }
+
+  reserve(count: number): void {
+    const bytes = roomFor(this.bytes, count * this.#valueBytes);
+    if (bytes === this.bytes) return;
+    this.bytes = bytes;
+    this.words = viewOf(bytes);
+  }
 }
