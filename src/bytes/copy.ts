@@ -1,5 +1,16 @@
 /** Copies of a few bytes: for those a call of `copy` or `set` costs more than the bytes do. */
 
+// oxlint-disable-next-line max-params -- two places in bytes, on the hot path
+export function copyBytes(
+  from: Uint8Array,
+  start: number,
+  to: Uint8Array,
+  at: number,
+  count: number,
+): void {
+  for (let byte = 0; byte < count; byte++) to[at + byte] = from[start + byte]!;
+}
+
 /** `count` is a multiple of eight. */
 // oxlint-disable-next-line max-params -- two places in bytes, on the hot path
 export function copyWords(

@@ -4,6 +4,7 @@
  */
 import type { ChainName } from "../audit/prepared-batch.ts";
 import { recordIdBytes } from "../audit/prepared-batch.ts";
+import { copyBytes } from "../bytes/copy.ts";
 import { writeHex } from "../bytes/hex.ts";
 import { sha256Latin1 } from "../bytes/sha256.ts";
 import { digestBytes, PREFIX } from "./digest.ts";
@@ -155,7 +156,7 @@ export class HeadPen {
   /** Writes the head's MAC to `target`, 32 bytes. */
   mac(target: Uint8Array, at: number): void {
     const buffer = this.#buffer;
-    copyBytes(buffer, recordPrefixAt, recordPrefix);
+    copyBytes(recordPrefix, 0, buffer, recordPrefixAt, recordPrefix.length);
     const mac = this.#outer.of(sha256Latin1(this.#macInput));
     writeLatin1(target, at, mac);
     writeLatin1(buffer, this.#headEnd, mac);
@@ -163,7 +164,7 @@ export class HeadPen {
 
   /** Writes the tree entry of head and MAC to `target`, 32 bytes. */
   entry(target: Uint8Array, at: number): void {
-    copyBytes(this.#buffer, entryPrefixAt, entryPrefix);
+    copyBytes(entryPrefix, 0, this.#buffer, entryPrefixAt, entryPrefix.length);
     writeLatin1(target, at, sha256Latin1(this.#entryInput));
   }
 
@@ -171,11 +172,6 @@ export class HeadPen {
   copyTo(target: Buffer, at: number): number {
     return at + this.#buffer.copy(target, at, innerFrameBytes, this.#headEnd);
   }
-}
-
-/** A few bytes: a call of `copy` or `set` costs more. */
-function copyBytes(target: Uint8Array, at: number, bytes: Uint8Array): void {
-  for (let byte = 0; byte < bytes.length; byte++) target[at + byte] = bytes[byte]!;
 }
 
 /** Writes decimal digits that end before `end`. */

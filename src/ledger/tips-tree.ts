@@ -2,7 +2,7 @@
  * The tips of all chains, kept so that a seal costs the paths that changed since the last one. There
  * may be a hundred thousand: leaves and branches are packed by number, and hashed many at a time.
  */
-import { copyWords, viewOf } from "../bytes/copy.ts";
+import { copyBytes, copyWords, viewOf } from "../bytes/copy.ts";
 import { Sha256Lanes } from "../bytes/sha256-lanes.ts";
 import { digestBytes } from "./digest.ts";
 import { roomFor } from "./room.ts";
@@ -63,7 +63,7 @@ export class TipsTree {
     words.setUint32(at, Math.floor(sequence / 2 ** 32));
     words.setUint32(at + 4, sequence % 2 ** 32);
     const macTo = at + sequenceBytes;
-    for (let byte = 0; byte < digestBytes; byte++) bytes[macTo + byte] = macs[macAt + byte]!;
+    copyBytes(macs, macAt, bytes, macTo, digestBytes);
     this.#spoil(leaf);
   }
 

@@ -2,6 +2,7 @@
  * The right edge of the log's tree as one unfinished tile per level: leaves in, tile files and roots
  * out. Its memory does not grow with the tree, and what it holds can be stored and loaded.
  */
+import { copyBytes } from "../bytes/copy.ts";
 import { Sha256Lanes } from "../bytes/sha256-lanes.ts";
 import { tileWidth } from "../limits.ts";
 import { digestBytes } from "./digest.ts";
@@ -38,7 +39,7 @@ export class TreeEdge {
       const first = this.#size % tileWidth;
       const width = Math.min(count - done, tileWidth - first);
       const [from, to] = [done * digestBytes, first * digestBytes];
-      if (width === 1) copyBytes(this.#entries, to, entries, from);
+      if (width === 1) copyBytes(entries, from, this.#entries, to, digestBytes);
       else this.#entries.set(entries.subarray(from, from + width * digestBytes), to);
       this.#size += width;
       done += width;
@@ -167,12 +168,7 @@ function bundleOf(entries: Uint8Array, width: number): Buffer {
   for (let entry = 0; entry < width; entry++) {
     const to = entry * bundleEntryBytes;
     bundle[to + 1] = digestBytes;
-    copyBytes(bundle, to + 2, entries, entry * digestBytes);
+    copyBytes(entries, entry * digestBytes, bundle, to + 2, digestBytes);
   }
   return bundle;
-}
-
-/** One hash. A call of `copy` or `set` costs more than these few bytes. */
-function copyBytes(to: Uint8Array, at: number, from: Uint8Array, start: number): void {
-  for (let byte = 0; byte < digestBytes; byte++) to[at + byte] = from[start + byte]!;
 }
