@@ -57,6 +57,17 @@ export function holdsHex(
   return true;
 }
 
+/** True where the text at `at` is that of bytes which stand as latin1 text. */
+export function holdsHexOf(text: Uint8Array, at: number, latin1: string): boolean {
+  let place = at;
+  for (let next = 0; next < latin1.length; next++) {
+    const byte = latin1.charCodeAt(next);
+    if (text[place] !== HIGH[byte] || text[place + 1] !== LOW[byte]) return false;
+    place += 2;
+  }
+  return true;
+}
+
 const VALUE = new Uint8Array(256);
 for (const [value, digit] of DIGITS.entries()) VALUE[digit] = value;
 

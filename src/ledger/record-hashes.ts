@@ -1,6 +1,7 @@
 /** The hashes of a line, from its bytes where they lie: nothing is copied but into hash inputs. */
-import { readHex } from "../bytes/hex.ts";
-import { sha256Hex, sha256Latin1 } from "../bytes/sha256.ts";
+import { copyBytes } from "../bytes/copy.ts";
+import { holdsHexOf, readHex } from "../bytes/hex.ts";
+import { sha256Latin1 } from "../bytes/sha256.ts";
 import { digestBytes, PREFIX } from "./digest.ts";
 import type { ScannedLine } from "./line.ts";
 import { writeLatin1 } from "./record-mac.ts";
@@ -39,34 +40,29 @@ class PrefixedInput {
   }
 }
 
+export interface RecordDigests {
+  /** 32 bytes each. */
+  readonly entry: Buffer;
+  readonly macBytes: Buffer;
+}
+
 export class RecordHashes {
   readonly #body = new PrefixedInput(PREFIX.body);
   readonly #entryInput = new PrefixedInput(PREFIX.entry);
-  /** Of the last line, 32 bytes each. */
-  readonly entry: Buffer = Buffer.alloc(digestBytes);
-  readonly mac: Buffer = Buffer.alloc(digestBytes);
 
   /** True where the line's body is the one whose digest its head holds. */
   isBodyTheirs({ bytes, bodyStart, bodyEnd, bodyDigestAt }: ScannedLine): boolean {
-    const digest = sha256Hex(this.#body.fill(bytes, bodyStart, bodyEnd, 0));
-    for (let at = 0; at < digest.length; at++) {
-      if (digest.charCodeAt(at) !== bytes[bodyDigestAt + at]) return false;
-    }
-    return true;
+    const digest = sha256Latin1(this.#body.fill(bytes, bodyStart, bodyEnd, 0));
+    return holdsHexOf(bytes, bodyDigestAt, digest);
   }
 
-  /** Sets `entry` and `mac`. */
-  enter({ bytes, headStart, headEnd, macAt }: ScannedLine): void {
-    readHex(bytes, macAt, this.mac, 0, digestBytes);
+  /** Writes the line's tree entry and its MAC. */
+  enter({ bytes, headStart, headEnd, macAt }: ScannedLine, to: RecordDigests): void {
+    const { entry, macBytes } = to;
+    readHex(bytes, macAt, macBytes, 0, digestBytes);
     const input = this.#entryInput.fill(bytes, headStart, headEnd, digestBytes);
     const end = input.length - digestBytes;
-    for (let at = 0; at < digestBytes; at++) input[end + at] = this.mac[at]!;
-    writeLatin1(this.entry, 0, sha256Latin1(input));
-  }
-
-  /** True where `mac`, as latin1 text, is that of the last line. */
-  isMac(mac: string): boolean {
-    for (let at = 0; at < digestBytes; at++) if (mac.charCodeAt(at) !== this.mac[at]) return false;
-    return true;
+    copyBytes(macBytes, 0, input, end, digestBytes);
+    writeLatin1(entry, 0, sha256Latin1(input));
   }
 }

@@ -4,7 +4,7 @@
  */
 import { reasonOf } from "../bytes/thrown.ts";
 import { recordIdBytes } from "../audit/prepared-batch.ts";
-import { holdsHex, readHex } from "../bytes/hex.ts";
+import { holdsHex, holdsHexOf, readHex } from "../bytes/hex.ts";
 import { deriveChainKey, epochOf, keyName, recordMac } from "./chain.ts";
 import type { Chain } from "./chains.ts";
 import { isControlKind } from "./control.ts";
@@ -13,7 +13,7 @@ import type { KeyRing } from "./keys.ts";
 import { LedgerError } from "./ledger-error.ts";
 import { holdsText, ScannedLine } from "./line.ts";
 import { countActions, countControl, type LedgerMemory } from "./memory.ts";
-import { RecordHashes } from "./record-hashes.ts";
+import { RecordHashes, type RecordDigests } from "./record-hashes.ts";
 import { RecordMac } from "./record-mac.ts";
 
 /** The group that the newest record belongs to, and where it begins in its segment. */
@@ -42,6 +42,10 @@ export class Replay {
   readonly #line = new ScannedLine();
   #key: ReplayKey | undefined;
   readonly #hashes = new RecordHashes();
+  readonly #digests: RecordDigests = {
+    entry: Buffer.alloc(digestBytes),
+    macBytes: Buffer.alloc(digestBytes),
+  };
   readonly #writer: Buffer;
   /** Of the line that is being taken, as bytes and as the words that the window compares. */
   readonly #idWords = new Uint32Array(recordIdBytes / 4);
@@ -67,7 +71,7 @@ export class Replay {
     const chain = chains.findOf(line) ?? chains.open(line);
     try {
       this.#checkChain(line, chain);
-      this.#hashes.enter(line);
+      this.#hashes.enter(line, this.#digests);
       this.#checkMac(line, chain);
       this.#checkBody(line);
     } catch (error) {
@@ -143,7 +147,8 @@ export class Replay {
     const { epoch, epochKey, mac } = this.#key!;
     const keyAt = chains.keyAt(chain, epoch, epochKey);
     mac.useKey(chains.keys, keyAt);
-    if (this.#hashes.isMac(mac.of(line.bytes, line.headStart, line.headEnd))) return;
+    if (holdsHexOf(line.bytes, line.macAt, mac.of(line.bytes, line.headStart, line.headEnd)))
+      return;
     throw new Error(`the MAC of record ${line.index} does not fit`);
   }
 
@@ -158,8 +163,8 @@ export class Replay {
     chains.draft(chain);
     chain.draftSequence = line.sequence;
     chain.draftAt = 0;
-    chains.apply(this.#hashes.mac);
-    tree.append(this.#hashes.entry, 1);
+    chains.apply(this.#digests.macBytes);
+    tree.append(this.#digests.entry, 1);
     counters.lastTime = BigInt(line.time);
     counters.tip = line.mac;
     if (line.isAction) {

@@ -3,16 +3,18 @@
  * each has of 32 bytes is packed by slot: there may be a hundred thousand.
  */
 import type { ChainName } from "../../audit/prepared-batch.ts";
-import { holdsHex, readHex, toHex } from "../../bytes/hex.ts";
+import { copyBytes } from "../../bytes/copy.ts";
+import { holdsHex, holdsHexOf, toHex } from "../../bytes/hex.ts";
 import { chainsMax } from "../../limits.ts";
 import { genesisMac } from "../chain.ts";
 import { ChainNames } from "../chain-names.ts";
 import { digestBytes } from "../digest.ts";
 import type { ScannedLine } from "../line.ts";
-import { RecordMac } from "../record-mac.ts";
+import { RecordMac, RecordMacs } from "../record-mac.ts";
 import { TipsTree } from "../tips-tree.ts";
 import { roomFor } from "../room.ts";
 import { tipTag } from "../tips.ts";
+import { linesAtOnce, type HashedLine } from "./hashed-line.ts";
 import type { ChainKeySource } from "./keys.ts";
 
 export interface ChainState extends ChainName {
@@ -41,7 +43,7 @@ export class VerifiedChains {
   #keys = new Uint8Array(slotsAtFirst * digestBytes);
   #tags = new Uint8Array(slotsAtFirst * digestBytes);
   readonly #mac = new RecordMac();
-  readonly #otherMac = new RecordMac();
+  readonly #macsAtOnce = new RecordMacs(linesAtOnce);
   #stale: ChainState[] = [];
   readonly #tips = new TipsTree();
   /** Chains without a known tag: the tips tree cannot be rebuilt. */
@@ -62,8 +64,8 @@ export class VerifiedChains {
   }
 
   /** Undefined for one more than a ledger can have. */
-  open(line: ScannedLine, epoch: number): ChainState | undefined {
-    let chain = this.find(line);
+  open(line: HashedLine, epoch: number): ChainState | undefined {
+    let chain = line.slot < 0 ? this.find(line) : this.#chains[line.slot];
     if (chain === undefined && this.count >= chainsMax) return undefined;
     chain ??= this.#begin(line);
     if (chain.epoch !== epoch) this.#enterEpoch(chain, epoch);
@@ -101,24 +103,56 @@ export class VerifiedChains {
       else this.#tags.set(tipTag(key, this.#macs.subarray(at, at + digestBytes)), at);
     }
     if (key !== undefined) this.#keys.set(key, at);
-    this.#mac.forgetKey();
     chain.hasKey = key !== undefined;
     chain.epoch = epoch;
   }
 
-  /** The MAC of the line's head by the chain's key, as latin1 text. The chain has a key. */
-  macOf(chain: ChainState, line: ScannedLine): string {
-    this.#mac.useKey(this.#keys, chain.slot * digestBytes);
-    return this.#mac.of(line.bytes, line.headStart, line.headEnd);
+  /** Finds the chains of the first `count` lines, and their MACs by the keys that are in use now. */
+  foresee(lines: readonly HashedLine[], count: number): void {
+    for (let at = 0; at < count; at++) lines[at]!.slot = this.#names.findOf(lines[at]!);
+    if (this.#keySource !== undefined) this.#computeMacs(lines, count);
+  }
+
+  #computeMacs(lines: readonly HashedLine[], count: number): void {
+    for (let at = 0; at < count; at++) {
+      const line = lines[at]!;
+      const chain = line.slot < 0 ? undefined : this.#chains[line.slot];
+      line.macEpoch = chain?.hasKey === true ? chain.epoch : 0;
+      if (line.macEpoch > 0) this.#beginMac(line, line.slot);
+    }
+    const macs = this.#macsAtOnce.finish();
+    let from = 0;
+    for (let at = 0; at < count; at++) {
+      if (lines[at]!.macEpoch === 0) continue;
+      copyBytes(macs, from, lines[at]!.computedMac, 0, digestBytes);
+      from += digestBytes;
+    }
+  }
+
+  #beginMac({ bytes, headStart, headEnd }: HashedLine, slot: number): void {
+    this.#macsAtOnce.add(this.#keys, slot * digestBytes, bytes, headStart, headEnd);
+  }
+
+  /** What the line's MAC is under the chain's key, which is known: 32 bytes. */
+  macOf(chain: ChainState, line: HashedLine): Uint8Array {
+    if (line.macEpoch !== chain.epoch) {
+      this.#beginMac(line, chain.slot);
+      copyBytes(this.#macsAtOnce.finish(), 0, line.computedMac, 0, digestBytes);
+      line.macEpoch = chain.epoch;
+    }
+    return line.computedMac;
   }
 
   /** True where the line's MAC is that of its head, undefined where no key tells; opens nothing. */
   isGenuine(line: ScannedLine, epoch: number): boolean | undefined {
     const key = this.#keySource?.keyOf(line, epoch);
     if (key === undefined) return undefined;
-    this.#otherMac.useKey(key);
-    const mac = Buffer.from(this.#otherMac.of(line.bytes, line.headStart, line.headEnd), "latin1");
-    return holdsHex(line.bytes, line.macAt, mac);
+    this.#mac.useKey(key);
+    return holdsHexOf(
+      line.bytes,
+      line.macAt,
+      this.#mac.of(line.bytes, line.headStart, line.headEnd),
+    );
   }
 
   /** True where the line's predecessor is the chain's newest record, as it stands or as it should. */
@@ -141,9 +175,10 @@ export class VerifiedChains {
     return holdsHex(line.bytes, line.previousMacAt, this.#macs, tipAt, digestBytes);
   }
 
-  advance(chain: ChainState, line: ScannedLine): void {
-    chain.sequence = line.sequence;
-    readHex(line.bytes, line.macAt, this.#macs, chain.slot * digestBytes, digestBytes);
+  advance(chain: ChainState, { sequence, macBytes }: HashedLine): void {
+    chain.sequence = sequence;
+    const tipAt = chain.slot * digestBytes;
+    copyBytes(macBytes, 0, this.#macs, tipAt, digestBytes);
     chain.computedTip = undefined;
     if (chain.stale) return;
     chain.stale = true;

@@ -3,7 +3,7 @@ import { lineBytesMax } from "../../limits.ts";
 
 const LINE_FEED = 0x0a;
 
-/** Called for each line, without its line feed. The bytes are valid during the call only. */
+/** Called for each line, without its line feed. The bytes hold until the next chunk. */
 export type LineHandler = (bytes: Buffer, start: number, end: number) => void;
 
 export class LineSplitter {

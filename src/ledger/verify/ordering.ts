@@ -5,7 +5,7 @@
  * told from a removed one and from a copy.
  */
 import { strayLinesMax } from "../../limits.ts";
-import { scanLine, type ScannedLine } from "../line.ts";
+import { HashedLine, hashLines } from "./hashed-line.ts";
 import type { Findings, Place } from "./report.ts";
 
 export interface LinePlace {
@@ -16,12 +16,12 @@ export interface LinePlace {
   readonly order: number;
 }
 
-/** A line in place in the bytes it was read with, which are gone when the next one comes. */
+/** A line in place in the bytes it was read with, which are gone when the next chunk comes. */
 export interface LineView {
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;
-  readonly scanned: ScannedLine;
+  readonly scanned: HashedLine;
   readonly place: LinePlace;
 }
 
@@ -115,7 +115,8 @@ export class Ordering {
 
   #hold(view: LineView): void {
     const bytes = Buffer.from(view.bytes.subarray(view.start, view.end));
-    const scanned = scanLine(bytes, 0, bytes.length);
+    const scanned = new HashedLine().scan(bytes, 0, bytes.length);
+    hashLines([scanned], 1);
     this.#held = { bytes, start: 0, end: bytes.length, scanned, place: view.place };
   }
 

@@ -169,6 +169,7 @@ class Verification {
       for await (const chunk of segment.chunks()) {
         counts.bytes += chunk.length;
         splitter.push(chunk);
+        this.#walk.settle();
         await this.#catchUp();
         counts.records = this.#walk.expectedIndex;
         options.onProgress?.(counts);

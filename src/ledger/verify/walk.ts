@@ -4,10 +4,11 @@
  */
 import { chainsMax, lineFrameBytesMin, missingLeavesMax } from "../../limits.ts";
 import { epochOf } from "../chain.ts";
-import { holdsText, ScannedLine } from "../line.ts";
-import { RecordHashes } from "../record-hashes.ts";
+import { equalBytes } from "../digest.ts";
+import { holdsText, type ScannedLine } from "../line.ts";
 import { TreeEdge } from "../tree.ts";
 import { VerifiedChains, type ChainState } from "./chains.ts";
+import { HashedLine, hashLines, linesAtOnce } from "./hashed-line.ts";
 import type { ChainKeySource } from "./keys.ts";
 import type { NoteVerifier } from "../note.ts";
 import { Ordering, placeOf, type LinePlace, type LineView } from "./ordering.ts";
@@ -45,7 +46,6 @@ export class Walk {
   readonly #findings: Findings;
   readonly #counts: Counts;
   readonly #chains: VerifiedChains;
-  readonly #hashes = new RecordHashes();
   readonly #ordering: Ordering;
   /** Records that are missing or unreadable and were not found to be of some chain. */
   #unaccounted = 0;
@@ -61,10 +61,10 @@ export class Walk {
   #epoch = 0;
   /** True where the key in use is another than the one that was given for its epoch. */
   #isForeignKey = false;
-  /** What the last bad MAC should have been. */
-  #computedMac: Buffer = noBytes;
   readonly #writerText: Buffer;
-  readonly #line = new ScannedLine();
+  /** Lines that were read and wait for their turn, with room for as many as there may be. */
+  readonly #waiting: LineView[] = [];
+  readonly #lines = Array.from({ length: linesAtOnce }, () => new HashedLine());
   /** Records whose MAC no key could check. */
   unknownMacs = 0;
 
@@ -97,7 +97,10 @@ export class Walk {
     return this.#ordering.expected;
   }
 
-  /** Returns the index that the line states; undefined where it is none. */
+  /**
+   * Takes the next line, which waits for others up to the next call of `settle`: until then its bytes
+   * must hold. Returns the index that it states; undefined where it is none.
+   */
   line(
     bytes: Buffer,
     bounds: { start: number; end: number },
@@ -107,27 +110,39 @@ export class Walk {
     this.#counts.lines++;
     const scanned = this.#scan(bytes, start, end, place);
     if (scanned === undefined) return undefined;
-    this.#ordering.next({ bytes, start, end, scanned, place });
+    this.#waiting.push({ bytes, start, end, scanned, place });
+    if (this.#waiting.length === linesAtOnce) this.settle();
     return scanned.index;
   }
 
-  #scan(bytes: Buffer, start: number, end: number, place: LinePlace): ScannedLine | undefined {
+  /** Looks at the lines that were taken. */
+  settle(): void {
+    const waiting = this.#waiting;
+    hashLines(this.#lines, waiting.length);
+    this.#chains.foresee(this.#lines, waiting.length);
+    for (const view of waiting) this.#ordering.next(view);
+    waiting.length = 0;
+  }
+
+  #scan(bytes: Buffer, start: number, end: number, place: LinePlace): HashedLine | undefined {
     // Line feeds alone come by the million: to throw for each would take minutes.
     if (end - start < lineFrameBytesMin) return this.#unreadable(place, "too short for a record");
     try {
-      return this.#line.scan(bytes, start, end);
+      return this.#lines[this.#waiting.length]!.scan(bytes, start, end);
     } catch (error) {
       return this.#unreadable(place, messageOf(error));
     }
   }
 
   #unreadable({ segment, line, order }: LinePlace, detail: string): undefined {
+    this.settle();
     const place = { segment, line, index: this.#ordering.expected };
     this.#ordering.unreadable();
     this.#findings.add({ class: "malformed", place, detail }, order);
   }
 
   end(): void {
+    this.settle();
     this.#ordering.end();
     this.#counts.records = this.#ordering.expected;
     this.#counts.chains = this.#chains.count;
@@ -135,14 +150,13 @@ export class Walk {
 
   #accept(view: LineView): void {
     const { scanned } = view;
-    this.#hashes.enter(scanned);
     const problem = this.#verifyRecord(view);
     if (problem !== undefined) this.#fail(view, problem.class, problem.detail);
     this.#previousGroup = problem === undefined ? scanned.group : undefined;
     if (problem === undefined) this.#previousTime.take(this.#time);
     if (scanned.isAction) this.#counts.actions++;
     if (this.#leavesLeft < 0) return;
-    this.tree.append(this.#hashes.entry, 1);
+    this.tree.append(scanned.entry, 1);
     this.#options.onSize(this.tree.size, scanned);
   }
 
@@ -172,7 +186,7 @@ export class Walk {
     if (mac === "bad") this.system.disturb();
     const control = this.system.verify(view, problem === undefined);
     if (inChain.advances) this.#chains.advance(chain, scanned);
-    if (inChain.advances && mac === "bad") chain.computedTip = this.#computedMac;
+    if (inChain.advances && mac === "bad") chain.computedTip = Uint8Array.from(scanned.computedMac);
     const rotated = this.system.takeRotation();
     const foreign = rotated === undefined ? undefined : this.#enterKey(rotated);
     return problem ?? control ?? foreign;
@@ -207,28 +221,25 @@ export class Walk {
     return { class: "wrong_key", detail };
   }
 
-  #verifyBody(scanned: ScannedLine): Problem | undefined {
+  #verifyBody(scanned: HashedLine): Problem | undefined {
     if (scanned.bodyStart < 0) {
       const detail = "the body is missing, and no record says that it was erased";
       return { class: "altered", detail };
     }
-    if (!this.#hashes.isBodyTheirs(scanned)) {
+    if (!scanned.isBodyTheirs) {
       return { class: "altered", detail: "the body is not the one whose digest the head holds" };
     }
-    if (scanned.isCanonicalBody) return undefined;
+    if (scanned.isBodyCanonical) return undefined;
     return { class: "malformed", detail: "the body is not a canonical JSON object" };
   }
 
-  #verifyMac(line: ScannedLine, chain: ChainState, isNamedKey: boolean): MacState {
+  #verifyMac(line: HashedLine, chain: ChainState, isNamedKey: boolean): MacState {
     if (!chain.hasKey || this.#isForeignKey || !isNamedKey) {
       this.unknownMacs++;
       return "unknown";
     }
     this.#counts.macs++;
-    const computed = this.#chains.macOf(chain, line);
-    if (this.#hashes.isMac(computed)) return "good";
-    this.#computedMac = Buffer.from(computed, "latin1");
-    return "bad";
+    return equalBytes(this.#chains.macOf(chain, line), line.macBytes) ? "good" : "bad";
   }
 
   #verifyPlaceInChain(line: ScannedLine, chain: ChainState, mac: MacState): ChainStep {
