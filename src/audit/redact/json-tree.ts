@@ -143,11 +143,13 @@ function parseString(reader: Reader, key: JsonNode | undefined): JsonNode | unde
   const quote = bytes[start];
   if (quote !== 0x22 && quote !== 0x27) return undefined;
   let escaped = false;
-  for (let at = start + 1; at < bytes.length; at++) {
-    if (bytes[at] === 0x5c) {
+  const end = bytes.length;
+  for (let at = start + 1; at < end; at++) {
+    const byte = bytes[at]!;
+    if (byte === 0x5c) {
       escaped = true;
       at++;
-    } else if (bytes[at] === quote) {
+    } else if (byte === quote) {
       reader.at = at + 1;
       return { kind: "string", start, end: at + 1, key, escaped, children: noChildren };
     }
@@ -155,17 +157,9 @@ function parseString(reader: Reader, key: JsonNode | undefined): JsonNode | unde
   return undefined;
 }
 
-const LITERALS: ReadonlySet<string> = new Set([
-  "true",
-  "false",
-  "null",
-  "True",
-  "False",
-  "None",
-  "NaN",
-  "Infinity",
-  "-Infinity",
-]);
+const LITERALS: readonly Buffer[] = (
+  ["true", "false", "null", "True", "False", "None", "NaN", "Infinity", "-Infinity"] as const
+).map((word) => Buffer.from(word));
 const wordBytesMax = 400;
 
 function parseWord(reader: Reader, key: JsonNode | undefined): JsonNode | undefined {
@@ -175,11 +169,18 @@ function parseWord(reader: Reader, key: JsonNode | undefined): JsonNode | undefi
   const isNumber = end > start && (end === limit || !isWordByte(bytes[end]!));
   if (!isNumber) {
     while (end < limit && isWordByte(bytes[end]!)) end++;
-    if (!LITERALS.has(bytes.toString("latin1", start, end))) return undefined;
+    if (!LITERALS.some((one) => isAt(one, bytes, start, end))) return undefined;
   }
   reader.at = end;
   const kind = isNumber ? "number" : "literal";
   return { kind, start, end, key, escaped: false, children: noChildren };
+}
+
+function isAt(literal: Buffer, bytes: Buffer, start: number, end: number): boolean {
+  const size = end - start;
+  let at = 0;
+  while (at < size && literal[at] === bytes[start + at]) at++;
+  return at === size && size === literal.length;
 }
 
 /** The end of the longest number of JSON that begins at `start`, with leading zeros or not. */
