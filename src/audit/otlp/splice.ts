@@ -115,19 +115,20 @@ const loopBytesMax = 48;
 
 /** The result, written front to back. */
 class Splicing {
-  readonly #bytes: Uint8Array;
+  readonly #bytes: Buffer;
   readonly #result: Uint8Array;
   #from = 0;
   #to = 0;
 
   constructor(bytes: Uint8Array, size: number) {
-    this.#bytes = bytes;
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#result = pool.acquire(size);
   }
 
   put(start: number, stop: number, replacement: Uint8Array): void {
     this.#keepUpTo(start, stop);
-    this.#write(replacement, 0, replacement.length);
+    this.#result.set(replacement, this.#to);
+    this.#to += replacement.length;
   }
 
   putLength({ lengthStart, start }: Enclosure, length: number): void {
@@ -143,16 +144,14 @@ class Splicing {
 
   #keepUpTo(start: number, stop: number): void {
     if (start < this.#from) throw new RangeError(`overlapping edits at byte ${start}`);
-    this.#write(this.#bytes, this.#from, start);
-    this.#from = stop;
-  }
-
-  #write(source: Uint8Array, start: number, stop: number): void {
-    const count = stop - start;
+    const bytes = this.#bytes;
     const result = this.#result;
+    const from = this.#from;
     const to = this.#to;
-    if (count > loopBytesMax) result.set(source.subarray(start, stop), to);
-    else for (let at = 0; at < count; at++) result[to + at] = source[start + at]!;
+    const count = start - from;
+    if (count > loopBytesMax) bytes.copy(result, to, from, start);
+    else for (let at = 0; at < count; at++) result[to + at] = bytes[from + at]!;
     this.#to = to + count;
+    this.#from = stop;
   }
 }
