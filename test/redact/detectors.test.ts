@@ -100,6 +100,31 @@ const positives: Readonly<Record<string, readonly Row[]>> = {
     ["0042371", "[REDACTED:mrn]", "patient.mrn"],
     ['{"mrn":42371000}', '{"mrn":"[REDACTED:mrn]"}'],
   ],
+  elements: [
+    ["<password>hunter2</password>", "<password>[REDACTED:secret]</password>"],
+    [
+      '<a><wsse:Password Type="#PasswordText">hunter two</wsse:Password></a>',
+      '<a><wsse:Password Type="#PasswordText">[REDACTED:secret]</wsse:Password></a>',
+    ],
+    [
+      "<clientSecret> s3cr3t, &amp; so </clientSecret>",
+      "<clientSecret> [REDACTED:secret] </clientSecret>",
+    ],
+    [
+      "<db-password>\n  hunter2\n</db-password>",
+      "<db-password>\n  [REDACTED:secret]\n</db-password>",
+    ],
+    [
+      "<API_KEY><![CDATA[k9Xw<31qz]]></API_KEY>",
+      "<API_KEY><![CDATA[[REDACTED:secret]]]></API_KEY>",
+    ],
+    ["<accessToken>k9Xw31qz</accessToken>", "<accessToken>[REDACTED:secret]</accessToken>"],
+    [
+      "\\u003cpassword\\u003ehunter2\\u003c/password\\u003e",
+      "\\u003cpassword\\u003e[REDACTED:secret]\\u003c/password\\u003e",
+    ],
+    ['{"xml":"<password>hunter2</password>"}', '{"xml":"<password>[REDACTED:secret]</password>"}'],
+  ],
   secrets: [
     ["AKIAIOSFODNN7EXAMPLE", "[REDACTED:aws_access_key]"],
     [
@@ -139,6 +164,12 @@ const positives: Readonly<Record<string, readonly Row[]>> = {
   ],
 };
 const negatives: readonly Row[] = [
+  "</password> and more",
+  "<password></password>",
+  "<password>${PASSWORD}</password>",
+  "<credentials><user>jane</user></credentials>",
+  "<nextToken>k9Xw31qz</nextToken>",
+  "a < password > b",
   "550e8400-e29b-41d4-a716-446655440000",
   "41111111-1111-4111-8111-111111111111",
   "4bf92f3577b34da6a3ce929d0e0e4736",

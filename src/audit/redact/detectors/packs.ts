@@ -2,6 +2,7 @@
 import type { Detector } from "../detector.ts";
 import { RuleError } from "../rule-error.ts";
 import { paymentCard } from "./card.ts";
+import { elementSecret } from "./elements.ts";
 import { email } from "./email.ts";
 import { iban } from "./iban.ts";
 import { ipv4, ipv6, phone } from "./network.ts";
@@ -34,6 +35,7 @@ const packs: ReadonlyMap<string, readonly Detector[]> = new Map([
       basic,
       urlCredentials,
       keywordSecret,
+      elementSecret,
     ],
   ],
   ["us", [usSsn, usPhone]],

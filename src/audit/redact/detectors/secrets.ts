@@ -6,7 +6,8 @@ import { blank, type Detector, type Hit, type Place } from "../detector.ts";
 /** How much a word proves: any value, any that is no common word, or only what looks random. */
 type Strength = "password" | "secret" | "token";
 
-const WORDS =
+/** Three groups: the words that name a password, a secret, a key or token. */
+export const WORDS: string =
   "(passw(?:or)?d|passphrase|pwd)|" +
   "((?:client|app|shared|consumer|webhook|jwt|signing)[_. -]?secret|secret[_. -]?(?:access[_. -]?)?key|secret)|" +
   "((?:x[_. -]?)?(?:api|access|private|encryption|signing|auth|master|account|service|subscription)[_. -]?key|" +
@@ -19,12 +20,13 @@ const LEAD = new RegExp(
 const KEY = new RegExp(`(?:${WORDS.replaceAll("[_. -]", "_")})$`);
 const AUTHORIZATION_KEY = /(?:^|_)authorization$/;
 /** Tokens that are no secrets: those of a page, those of a language model. */
-const HARMLESS_BEFORE =
+export const HARMLESS_BEFORE: RegExp =
   /(?:page|next|continuation|cursor|stop|eos|bos|pad|sep|unk|mask|special|prompt|completion|public|partition|primary|foreign|sort)[_. -]?$/i;
 
-function strengthOf(match: RegExpExecArray): Strength {
-  if (match[1] !== undefined) return "password";
-  return match[2] !== undefined ? "secret" : "token";
+/** By what the groups of `WORDS` matched. */
+export function strengthOf(password: string | undefined, secret: string | undefined): Strength {
+  if (password !== undefined) return "password";
+  return secret !== undefined ? "secret" : "token";
 }
 
 function findSecrets(text: string, place: Place): Hit[] {
@@ -35,7 +37,7 @@ function findSecrets(text: string, place: Place): Hit[] {
     const start = match.index + match[0].length;
     const quotes = match[4] ?? "";
     const before = text.slice(Math.max(0, match.index - 14), match.index);
-    const strength = strengthOf(match);
+    const strength = strengthOf(match[1], match[2]);
     if (strength !== "password" && HARMLESS_BEFORE.test(before)) continue;
     const assigned = quotes !== "" || match[0].includes("=");
     // The next word may stand inside this value, so what is no secret must not be read to its end.
@@ -49,7 +51,7 @@ function findSecrets(text: string, place: Place): Hit[] {
 }
 
 /** So much of a value says whether it is a secret. */
-const judgedChars = 256;
+export const judgedChars = 256;
 
 /**
  * To the closing quote, or to white space and what separates one value from the next; to a mask, so
@@ -77,7 +79,7 @@ function isSecretKey(key: string, value: string): boolean {
   if (AUTHORIZATION_KEY.test(key)) return isSecret(value, "secret", false);
   const match = KEY.exec(key);
   if (match === null || HARMLESS_BEFORE.test(key.slice(0, match.index))) return false;
-  return isSecret(value, strengthOf(match), true);
+  return isSecret(value, strengthOf(match[1], match[2]), true);
 }
 
 /** What stands where a value would: nothing, a type, a variable, a mask. */
@@ -88,7 +90,7 @@ function isPlaceholder(value: string): boolean {
   return PLACEHOLDER.test(value) || value === blank.repeat(value.length);
 }
 
-function isSecret(value: string, strength: Strength, assigned: boolean): boolean {
+export function isSecret(value: string, strength: Strength, assigned: boolean): boolean {
   if (isPlaceholder(value)) return false;
   const word = /^[a-z]+(?:[ _-][a-z]+)*[.!?]?$/.test(value);
   if (strength === "password") return value.length >= 3;
