@@ -29,30 +29,38 @@ export interface ItemFindings {
 
 /** Findings of one item, scope or resource while it is walked. */
 export class Tally {
-  /** By rule, action and field, in the order in which they were found, which is that of the bytes. */
-  #counted = new Map<string, Counted>();
+  /** In the order in which they were found, which is that of the bytes. */
+  #findings: Counted[] = [];
+  #byField = new Map<string, Counted[]>();
   /** The one that was counted last, which the next hit of a text mostly is as well. */
   #last: Counted | undefined;
 
-  note({ rule, class: what, action }: Change, field: string): void {
+  note(change: Change, field: string): void {
+    const { rule, action } = change;
     let one = this.#last;
     if (one?.rule !== rule || one.action !== action || one.field !== field) {
-      const key = `${rule}\n${action}\n${field}`;
-      one = this.#counted.get(key);
-      if (one === undefined) {
-        one = { rule, class: what, action, count: 0, field };
-        this.#counted.set(key, one);
-      }
-      this.#last = one;
+      one = this.#last = this.#of(change, field);
     }
     one.count++;
+  }
+
+  #of({ rule, class: what, action }: Change, field: string): Counted {
+    const others = this.#byField.get(field);
+    const known = others?.find((one) => one.rule === rule && one.action === action);
+    if (known !== undefined) return known;
+    const one = { rule, class: what, action, count: 0, field };
+    if (others === undefined) this.#byField.set(field, [one]);
+    else others.push(one);
+    this.#findings.push(one);
+    return one;
   }
 
   /** The findings since the last call. */
   take(): readonly Finding[] {
     if (this.#last === undefined) return none;
-    const findings = [...this.#counted.values()];
-    this.#counted = new Map();
+    const findings = this.#findings;
+    this.#findings = [];
+    this.#byField = new Map();
     this.#last = undefined;
     return findings;
   }
