@@ -1,14 +1,18 @@
 /**
  * The newest record ids with their indexes, packed: what a repeat is recognised by. The window is a
  * function of the log: the last `capacity` action records in log order, whatever restarts lie
- * between. It takes memory as it fills.
+ * between.
  *
  * Ids come from senders and are not keyed, so buckets are chosen by a hash with a secret of this
  * process. A bucket names its newest entry, each entry an older one of its bucket. Nothing is
  * unlinked: a link is followed only while it leads to an older entry, so one to a slot that was
  * taken over ends the walk or passes entries of other buckets, which no id of this one equals.
+ *
+ * All stands in one memory, of which pages become resident as they are written to. It stays, so it
+ * lies apart from memory that comes and goes, which it would break into pieces.
  */
 import { recordIdBytes } from "../audit/prepared-batch.ts";
+import { blockMemory } from "../bytes/block-memory.ts";
 
 /** One entry as `copy` gives it: id, index as unsigned 64-bit big-endian. */
 export const entryBytes: number = recordIdBytes + 8;
@@ -17,15 +21,12 @@ export const entryBytes: number = recordIdBytes + 8;
 const entryWords = 6;
 const indexAt = 4;
 const olderAt = 5;
-const chunkEntriesMax = 16_384;
 
 export class DedupeWindow {
   readonly capacity: number;
   /** Position, in log order and without end, of the entry after the newest. */
   end = 0;
-  readonly #chunks: Uint32Array[] = [];
-  readonly #chunkBits: number;
-  readonly #chunkMask: number;
+  readonly #words: Uint32Array;
   /** Slot of each bucket's newest entry; the entry there may be another bucket's. */
   readonly #newest: Uint32Array;
   readonly #secret: number;
@@ -39,10 +40,11 @@ export class DedupeWindow {
     this.capacity = capacity;
     this.#lastSlot = capacity - 1;
     this.#secret = secret;
-    this.#chunkBits = Math.ceil(Math.log2(Math.min(capacity, chunkEntriesMax)));
-    this.#chunkMask = 2 ** this.#chunkBits - 1;
-    // Pages of an array of zeros become resident as they are used, not before.
-    this.#newest = new Uint32Array(2 ** Math.max(4, Math.ceil(Math.log2(capacity))));
+    const words = capacity * entryWords;
+    const buckets = 2 ** Math.max(4, Math.ceil(Math.log2(capacity)));
+    const { buffer } = blockMemory(4 * (words + buckets));
+    this.#words = new Uint32Array(buffer, 0, words);
+    this.#newest = new Uint32Array(buffer, 4 * words, buckets);
   }
 
   /** An empty window of its own with the same secret. */
@@ -61,21 +63,21 @@ export class DedupeWindow {
 
   /** The slot of the next older entry with the id of the one in `slot`, or -1. */
   older(slot: number): number {
-    const words = this.#chunkOf(slot);
-    const at = this.#placeOf(slot);
+    const words = this.#words;
+    const at = slot * entryWords;
     return this.#alike(words[at + olderAt]!, this.#ageOf(slot), words, at);
   }
 
   /** Follows the links of a bucket from an entry that is expected to be older than `newerAge`. */
   // oxlint-disable-next-line max-params -- a place in the window and one in the ids
   #alike(first: number, newerAge: number, ids: Uint32Array, offset: number): number {
+    const words = this.#words;
     let slot = first;
     for (let age = newerAge; ;) {
       const olderAge = this.#ageOf(slot);
       if (olderAge <= age || olderAge >= this.#count) return -1;
       age = olderAge;
-      const words = this.#chunkOf(slot);
-      const at = this.#placeOf(slot);
+      const at = slot * entryWords;
       if (
         words[at] === ids[offset] &&
         words[at + 1] === ids[offset + 1] &&
@@ -90,7 +92,7 @@ export class DedupeWindow {
 
   /** Index of the record in `slot`. The window never spans 2^32 records. */
   indexOf(slot: number): number {
-    const low = this.#chunkOf(slot)[this.#placeOf(slot) + indexAt]!;
+    const low = this.#words[slot * entryWords + indexAt]!;
     return this.#lastIndex - ((this.#lastIndex - low) >>> 0);
   }
 
@@ -99,8 +101,8 @@ export class DedupeWindow {
     // As `end % capacity`, which costs more than the rest.
     const next = this.#lastSlot + 1;
     const slot = next === this.capacity ? 0 : next;
-    const words = this.#chunkOf(slot);
-    const at = this.#placeOf(slot);
+    const words = this.#words;
+    const at = slot * entryWords;
     words[at] = ids[offset]!;
     words[at + 1] = ids[offset + 1]!;
     words[at + 2] = ids[offset + 2]!;
@@ -132,10 +134,9 @@ export class DedupeWindow {
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
     for (let position = start; position < this.end; position++) {
       const slot = position % this.capacity;
-      const chunk = this.#chunkOf(slot);
-      const at = this.#placeOf(slot);
+      const at = slot * entryWords;
       const to = ((position - start) * entryBytes) / 4;
-      for (let word = 0; word < indexAt; word++) words[to + word] = chunk[at + word]!;
+      for (let word = 0; word < indexAt; word++) words[to + word] = this.#words[at + word]!;
       const index = this.indexOf(slot);
       bytes.writeUInt32BE(Math.floor(index / 2 ** 32), (to + indexAt) * 4);
       bytes.writeUInt32BE(index >>> 0, (to + indexAt + 1) * 4);
@@ -154,16 +155,6 @@ export class DedupeWindow {
   #ageOf(slot: number): number {
     const distance = this.#lastSlot - slot;
     return distance < 0 ? distance + this.capacity : distance;
-  }
-
-  #chunkOf(slot: number): Uint32Array {
-    return (this.#chunks[slot >>> this.#chunkBits] ??= new Uint32Array(
-      (this.#chunkMask + 1) * entryWords,
-    ));
-  }
-
-  #placeOf(slot: number): number {
-    return (slot & this.#chunkMask) * entryWords;
   }
 
   #bucket(words: Uint32Array, at: number): number {
