@@ -104,6 +104,17 @@ test.each([
   expect(left({ pattern: "^\\d+$", class: "salary", action }, "47123")).toEqual(expected);
 });
 
+test("hits that what was put in makes with its neighbours on both sides become one", () => {
+  const body = { stringValue: "630400000000000042371000" };
+  const bytes = encodeOtlp("ExportLogsServiceRequest", {
+    resourceLogs: [{ scopeLogs: [{ logRecords: [{ body }] }] }],
+  });
+  const rule = { id: "number", pattern: "\\d{5}", class: "number", action: "bucket:1000" };
+  const redacted = redactRequest("logs", bytes, policyOf({ packs: [], rules: [rule] }));
+  expect(Buffer.from(redacted.bytes).toString("latin1")).toMatch(/[^\d]6300001000$/);
+  expect(redacted.countsByClass).toEqual({ number: 2 });
+});
+
 test("a truncation that would leave the value whole is a mask", () => {
   expect(left({ pattern: "^\\w+$", class: "name", action: "truncate:9" }, "Jane")).toBe(
     "[REDACTED:name]",

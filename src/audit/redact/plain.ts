@@ -187,9 +187,23 @@ function combined(changes: readonly Change[], more: readonly Change[]): Change[]
       ahead += inside.text.length - (inside.end - inside.start);
       end = Math.max(inside.end, change.end - ahead);
     }
-    result.push({ ...change, start, end });
+    // What is left of a replacement, of which the change before took a part, goes with that one.
+    const last = result.at(-1);
+    if (last !== undefined && start < last.end)
+      result[result.length - 1] = joined(last, change, end);
+    else result.push({ ...change, start, end });
   }
   return [...result, ...changes.slice(at)];
+}
+
+function joined(first: Change, second: Change, end: number): Change {
+  return {
+    ...second,
+    start: first.start,
+    end: Math.max(first.end, end),
+    text: first.text + second.text,
+    drop: first.drop || second.drop,
+  };
 }
 
 /** One more than are looked at, where there are so many. */
