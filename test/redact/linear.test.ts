@@ -48,6 +48,8 @@ const adversarial: Readonly<Record<string, string>> = {
   "password words and spaces": "password = ",
   quotes: 'password="',
   elements: "<password>",
+  "elements that are none": "<password> and so on ",
+  "elements that are closed": "<password>hunter2 and so on </",
   sections: "<password><![CDATA[",
   "sections of placeholders": "<password><![CDATA[$",
   "elements without an end": "<password a ",

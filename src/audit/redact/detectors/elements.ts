@@ -6,7 +6,7 @@ import { HARMLESS_BEFORE, isSecret, judgedChars, strengthOf, WORDS } from "./sec
 
 /** Up to what the element holds; the words, then what stands before them in the name. */
 const HEAD = new RegExp(
-  `<([\\w.:-]{0,64}?)(?:${WORDS})(?:[ \\t\\r\\n][^<>]{0,256})?>[ \\t\\r\\n]{0,256}(<!\\[CDATA\\[)?`,
+  `<([\\w.:-]{0,64}?)(?:${WORDS})(?:[ \\t\\r\\n][^<>]{0,256})?(?<!/)>[ \\t\\r\\n]{0,256}(<!\\[CDATA\\[)?`,
   "gi",
 );
 
@@ -21,6 +21,7 @@ function findElements(text: string): Hit[] {
     const judgedEnd = contentEnd(text, [start, start + judgedChars], closing);
     if (!isSecret(text.slice(start, judgedEnd), strength, true)) return;
     const end = contentEnd(text, [start, text.length], closing);
+    if (section === undefined && !isContent(text, start, end)) return;
     hits.push({ start, end });
     HEAD.lastIndex = end;
   });
@@ -34,6 +35,16 @@ function contentEnd(text: string, [start, stop]: [number, number], closing: stri
   while (end < farthest && text[end] !== blank && !text.startsWith(closing, end)) end++;
   while (end > start && " \t\r\n".includes(text[end - 1]!)) end--;
   return end;
+}
+
+/**
+ * Prose and code say `<password>` as well and go on. What an element holds ends with a closing tag, a
+ * comment or a section; where the text was cut off in it, it is one word, which begins at once.
+ */
+function isContent(text: string, start: number, end: number): boolean {
+  const next = text.indexOf("<", end);
+  if (next >= 0) return text[next + 1] === "/" || text[next + 1] === "!";
+  return !/[ \t\r\n]/.test(text.slice(start - 1, end)) && text.slice(end).trim() === "";
 }
 
 export const elementSecret: Detector = {
