@@ -82,12 +82,19 @@ function isSecretKey(key: string, value: string): boolean {
   return isSecret(value, strengthOf(match[1], match[2]), true);
 }
 
-/** What stands where a value would: nothing, a type, a variable, a mask. */
-const PLACEHOLDER =
-  /^(?:|null|none|nil|undefined|true|false|yes|no|str|string|text|int|integer|number|bool|boolean|object|array|optional|required|hidden|redacted|missing|invalid|expired|empty|unset|\*+|x+|\.+|<.*|\$.*|\{.*|\[.*|%[A-Z_]+%?|process\.env.*|os\.environ.*|env\..*)$/i;
+/** What stands where a value would: nothing, a type, a mask, where a program has it from. */
+const PLACEHOLDER_WORD =
+  /^(?:|null|none|nil|undefined|true|false|yes|no|str|string|text|int|integer|number|bool|boolean|object|array|optional|required|hidden|redacted|missing|invalid|expired|empty|unset|\*+|x+|\.+|process\.env.*|os\.environ.*|env\..*)$/i;
+/**
+ * A variable of a shell or a template, what stands in brackets. Closed, or in capitals: passwords may
+ * begin with such a sign as well.
+ */
+const PLACEHOLDER_SHAPE =
+  /^(?:\$|\$[A-Z_][A-Z0-9_]*|\$\d|\$\{[^{}]*\}|\$\([^()]*\)|<[^<>]*>|\{[^{}]*\}|\{\{[^{}]*\}\}|\[[^[\]]*\]|%[A-Z_]+%?)$/;
 
 function isPlaceholder(value: string): boolean {
-  return PLACEHOLDER.test(value) || value === blank.repeat(value.length);
+  if (PLACEHOLDER_WORD.test(value) || PLACEHOLDER_SHAPE.test(value)) return true;
+  return value === blank.repeat(value.length);
 }
 
 export function isSecret(value: string, strength: Strength, assigned: boolean): boolean {
