@@ -88,8 +88,8 @@ export function matchAll(pattern: RegExp, text: string): Hit[] {
 }
 
 /**
- * Takes every match of a pattern with the flag `g`, which `take` leaves alone. `String.matchAll`
- * makes a pattern of its own each time, which takes longer than most texts do.
+ * Takes every match of a pattern with the flag `g`, whose `lastIndex` `take` may set to go on further
+ * on. `String.matchAll` makes a pattern of its own each time, which takes longer than most texts do.
  */
 export function forEachMatch(
   pattern: RegExp,

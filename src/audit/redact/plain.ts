@@ -189,8 +189,8 @@ function combined(changes: readonly Change[], more: readonly Change[]): Change[]
     }
     // What is left of a replacement, of which the change before took a part, goes with that one.
     const last = result.at(-1);
-    if (last !== undefined && start < last.end)
-      result[result.length - 1] = joined(last, change, end);
+    const meets = last !== undefined && start < last.end;
+    if (meets) result[result.length - 1] = joined(last, change, end);
     else result.push({ ...change, start, end });
   }
   return [...result, ...changes.slice(at)];

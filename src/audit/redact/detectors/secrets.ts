@@ -1,7 +1,7 @@
 /** `password=…`, `api_key: …`, `"client_secret": "…"`: a word that names a secret, then its value. */
 import { mask } from "../actions.ts";
 import { HIDDEN, SECRET_WORD } from "../candidates.ts";
-import { blank, type Detector, type Hit, type Place } from "../detector.ts";
+import { blank, forEachMatch, type Detector, type Hit, type Place } from "../detector.ts";
 
 /** How much a word proves: any value, any that is no common word, or only what looks random. */
 type Strength = "password" | "secret" | "token";
@@ -32,21 +32,20 @@ export function strengthOf(password: string | undefined, secret: string | undefi
 function findSecrets(text: string, place: Place): Hit[] {
   if (place.key !== "" && isSecretKey(place.key, text)) return [{ start: 0, end: text.length }];
   const hits: Hit[] = [];
-  LEAD.lastIndex = 0;
-  for (let match = LEAD.exec(text); match !== null; match = LEAD.exec(text)) {
+  forEachMatch(LEAD, text, (match) => {
     const start = match.index + match[0].length;
     const quotes = match[4] ?? "";
     const before = text.slice(Math.max(0, match.index - 14), match.index);
     const strength = strengthOf(match[1], match[2]);
-    if (strength !== "password" && HARMLESS_BEFORE.test(before)) continue;
+    if (strength !== "password" && HARMLESS_BEFORE.test(before)) return;
     const assigned = quotes !== "" || match[0].includes("=");
     // The next word may stand inside this value, so what is no secret must not be read to its end.
     const judgedEnd = valueEnd(text, start, quotes, start + judgedChars);
-    if (!isSecret(text.slice(start, judgedEnd), strength, assigned)) continue;
+    if (!isSecret(text.slice(start, judgedEnd), strength, assigned)) return;
     const end = valueEnd(text, start, quotes, text.length);
     hits.push({ start, end });
     LEAD.lastIndex = end;
-  }
+  });
   return hits;
 }
 
