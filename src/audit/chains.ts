@@ -1,4 +1,5 @@
 /** Which chain a record belongs to, and what a request shows about its traces. */
+import { dataViewOf } from "../bytes/copy.ts";
 import { checkName } from "./names.ts";
 import type { AuditPolicy } from "./policy.ts";
 import type { ChainName } from "./prepared-batch.ts";
@@ -48,8 +49,7 @@ export class ChainResolver {
     this.#policy = policy;
     this.#memory = memory;
     this.#view = view;
-    const { buffer, byteOffset, length } = view.bytes;
-    this.#words = new DataView(buffer, byteOffset, length);
+    this.#words = dataViewOf(view.bytes);
     this.#keys = {
       namespace: policy.namespace.from.map((name) => keyId(name)),
       tenant: policy.tenant.from.map((name) => keyId(name)),

@@ -8,8 +8,8 @@
  *
  * and last the phase of the action and its ordinal. A retried export gives the same ids.
  */
-import { copyWords, viewOf } from "../bytes/copy.ts";
-import { sha256Hex, sha256Latin1 } from "../bytes/sha256.ts";
+import { copyWords, dataViewOf } from "../bytes/copy.ts";
+import { sha256, sha256Hex } from "../bytes/sha256.ts";
 import { Sha256Lanes } from "../bytes/sha256-lanes.ts";
 import { type ChainName, digestBytes, recordIdBytes } from "./prepared-batch.ts";
 import type { PendingRecord } from "./survey.ts";
@@ -50,7 +50,7 @@ function waitingFor(blocks: number): Waiting {
 function waitingAnew(blocks: number): Waiting {
   const none = new Uint8Array(0);
   const hashes = new Sha256Lanes(none, blocks * blockBytes - paddingBytes, capacity);
-  const words = viewOf(hashes.messages);
+  const words = dataViewOf(hashes.messages);
   return { hashes, words, positions: new Uint32Array(capacity), count: 0 };
 }
 
@@ -74,7 +74,7 @@ export class Identifier {
   constructor(view: View, walk: RequestWalk, chains: readonly ChainName[]) {
     const { bytes } = view;
     this.#view = view;
-    this.#words = viewOf(bytes);
+    this.#words = dataViewOf(bytes);
     this.#walk = walk;
     this.#prefixes = chains.map(({ namespace, tenant }) =>
       Buffer.concat([idDomain, namespace, tenant, walk.signal].map((part) => prefixed(part))),
@@ -173,7 +173,7 @@ function add(some: Waiting, position: number, ids: Uint8Array): void {
 }
 
 function hashAlone(message: Uint8Array, position: number, ids: Uint8Array): void {
-  const digest = Buffer.from(sha256Latin1(message), "latin1");
+  const digest = sha256(message);
   ids.set(digest.subarray(0, recordIdBytes), position * recordIdBytes);
 }
 

@@ -1,4 +1,5 @@
 /** Appends JSON to one growing buffer, from bytes where bytes are at hand. */
+import { dataViewOf } from "../bytes/copy.ts";
 import { isUtf8 } from "node:buffer";
 import { writeHex } from "../bytes/hex.ts";
 import { decodeUtf8Lossy } from "../bytes/utf8.ts";
@@ -104,7 +105,7 @@ export class JsonWriter {
     this.reserve(textBytesMax(stop - start));
     if (source !== this.#source) {
       this.#source = source;
-      this.#sourceWords = new DataView(source.buffer, source.byteOffset, source.length);
+      this.#sourceWords = dataViewOf(source);
     }
     this.at = this.#text(this.at, start, stop);
   }

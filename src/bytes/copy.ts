@@ -25,6 +25,6 @@ export function copyWords(
   }
 }
 
-export function viewOf({ buffer, byteOffset, length }: Uint8Array): DataView {
+export function dataViewOf({ buffer, byteOffset, length }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, length);
 }

@@ -3,6 +3,7 @@
  * A native call costs more than hashing a tree node takes: for one or two blocks this is several
  * times quicker, for long messages it is not.
  */
+import { dataViewOf } from "./copy.ts";
 import {
   add,
   type Code,
@@ -84,7 +85,7 @@ export class Sha256Lanes {
 
   /** Prefix and padding stand in each message from the beginning: payloads do not touch them. */
   #pad(prefix: Uint8Array, length: number): void {
-    const view = new DataView(this.messages.buffer, this.messages.byteOffset, this.messages.length);
+    const view = dataViewOf(this.messages);
     for (let at = 0; at < this.messages.length; at += this.stride) {
       this.messages.set(prefix, at);
       this.messages[at + length] = 0x80;

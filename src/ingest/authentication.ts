@@ -1,5 +1,6 @@
 /** Bearer tokens (RFC 6750) from a file, the same for both transports. */
-import { hash, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
+import { sha256 } from "../bytes/sha256.ts";
 import { reasonOf } from "../bytes/thrown.ts";
 import { type Contents, readAll, watchFiles, type WatchLog } from "./file-watch.ts";
 import { ReceiverError } from "./receiver-error.ts";
@@ -91,5 +92,5 @@ function tokenDigests([content]: Contents): Buffer[] {
 }
 
 function digestOf(token: string): Buffer {
-  return hash("sha256", token, "buffer");
+  return sha256(Buffer.from(token));
 }

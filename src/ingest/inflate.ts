@@ -2,6 +2,7 @@
  * Content codings, bounded while they inflate. A coding is where a small request becomes a large
  * one, so the limit holds for what comes out, at the moment it comes out.
  */
+import { dataViewOf } from "../bytes/copy.ts";
 import {
   constants,
   createGunzip,
@@ -84,7 +85,7 @@ const usualFactor = 8;
 function roomFor(bytes: Uint8Array, encoding: Encoding): number {
   if (encoding !== "gzip" || bytes.length < 4) return bytes.length * usualFactor;
   // RFC 1952, 2.3.1: it ends with the size of what went in.
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const view = dataViewOf(bytes);
   return view.getUint32(bytes.length - 4, true) + 1;
 }
 

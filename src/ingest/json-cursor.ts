@@ -3,6 +3,7 @@
  * asks for, and leaves the decoding of those that are asked for to its user. The text is the
  * sender's: nothing here recurses and nothing grows with its nesting.
  */
+import { dataViewOf } from "../bytes/copy.ts";
 import { encodeUtf8 } from "../bytes/utf8.ts";
 import { nestingDepthMax } from "../limits.ts";
 import type { Words } from "./json-words.ts";
@@ -77,7 +78,7 @@ export class JsonCursor {
 
   constructor(text: Uint8Array) {
     this.text = text;
-    this.view = new DataView(text.buffer, text.byteOffset, text.length);
+    this.view = dataViewOf(text);
     this.end = text.length;
   }
 

@@ -2,16 +2,10 @@
  * What binds records to their chain and to their place: the chain's own key, its genesis value, the
  * MAC of each record and the entry that the log's tree holds for it.
  */
+import { sha256 } from "../bytes/sha256.ts";
 import type { ChainName } from "../audit/prepared-batch.ts";
 import { toHex } from "../bytes/hex.ts";
-import {
-  digestBytes,
-  hmacSha256,
-  lengthPrefixed,
-  PREFIX,
-  prefixedDigest,
-  sha256,
-} from "./digest.ts";
+import { digestBytes, hmacSha256, lengthPrefixed, PREFIX, prefixedDigest } from "./digest.ts";
 import { FormatError } from "./format-error.ts";
 
 export { encodeHead, encodeLine, parseLine, type Head, type ParsedLine } from "./line.ts";

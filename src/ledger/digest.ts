@@ -4,7 +4,7 @@
  */
 import { createHmac } from "node:crypto";
 
-import { sha256Latin1 } from "../bytes/sha256.ts";
+import { sha256, sha256Latin1 } from "../bytes/sha256.ts";
 
 export const digestBytes = 32;
 
@@ -19,11 +19,6 @@ export const PREFIX = {
   rotate: "spanseal rotate v1\n",
   tips: "spanseal tips v1\n",
 } as const;
-
-export function sha256(bytes: Uint8Array): Uint8Array {
-  // A one-shot hash into a latin1 string and back is a third of the cost of one into a Buffer.
-  return Buffer.from(sha256Latin1(bytes), "latin1");
-}
 
 /** Writes SHA-256 of `bytes` to `target` at `offset`. `bytes` and `target` may overlap. */
 export function sha256Into(target: Buffer, offset: number, bytes: Uint8Array): void {

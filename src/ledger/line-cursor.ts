@@ -2,6 +2,7 @@
  * Reads the fixed template of a line part by part: the text before a value, byte for byte, then the
  * value by its own rule. Bytes are looked at one by one and nothing is made of them but numbers.
  */
+import { dataViewOf } from "../bytes/copy.ts";
 import { chainNameCharsMax } from "../limits.ts";
 import { FormatError, type FormatErrorCode } from "./format-error.ts";
 
@@ -66,7 +67,7 @@ export class LineCursor {
   begin(bytes: Uint8Array, start: number, end: number): void {
     if (bytes !== this.#bytes) {
       this.#bytes = bytes;
-      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      this.#view = dataViewOf(bytes);
     }
     this.#start = start;
     this.#end = end;

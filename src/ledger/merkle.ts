@@ -2,7 +2,8 @@
  * The Merkle tree of RFC 6962 section 2.1: hashes, the compact right edge of a growing tree, and
  * inclusion and consistency proofs with their verification (RFC 9162 section 2.1.3.2, 2.1.4.2).
  */
-import { digestBytes, equalBytes, sha256, sha256Into } from "./digest.ts";
+import { sha256 } from "../bytes/sha256.ts";
+import { digestBytes, equalBytes, sha256Into } from "./digest.ts";
 
 /** First bytes of what is hashed. */
 export const LEAF = 0;

@@ -8,7 +8,7 @@ import { fromBase64, toBase64 } from "../bytes/base64.ts";
 import { fromHex, toHex } from "../bytes/hex.ts";
 import { decodeUtf8, encodeUtf8 } from "../bytes/utf8.ts";
 import { noteBytesMax, noteSignaturesMax } from "../limits.ts";
-import { sha256 } from "./digest.ts";
+import { sha256 } from "../bytes/sha256.ts";
 import { FormatError } from "./format-error.ts";
 
 const ED25519 = 0x01;

@@ -147,8 +147,8 @@ export class Replay {
     const { epoch, epochKey, mac } = this.#key!;
     const keyAt = chains.keyAt(chain, epoch, epochKey);
     mac.useKey(chains.keys, keyAt);
-    if (holdsHexOf(line.bytes, line.macAt, mac.of(line.bytes, line.headStart, line.headEnd)))
-      return;
+    const computed = mac.of(line.bytes, line.headStart, line.headEnd);
+    if (holdsHexOf(line.bytes, line.macAt, computed)) return;
     throw new Error(`the MAC of record ${line.index} does not fit`);
   }
 

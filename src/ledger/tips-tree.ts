@@ -2,7 +2,7 @@
  * The tips of all chains, kept so that a seal costs the paths that changed since the last one. There
  * may be a hundred thousand: leaves and branches are packed by number, and hashed many at a time.
  */
-import { copyBytes, copyWords, viewOf } from "../bytes/copy.ts";
+import { copyBytes, copyWords, dataViewOf } from "../bytes/copy.ts";
 import { Sha256Lanes } from "../bytes/sha256-lanes.ts";
 import { digestBytes } from "./digest.ts";
 import { roomFor } from "./room.ts";
@@ -17,10 +17,10 @@ const nodeBytes = 1 + 2 * digestBytes;
 const hashedAtOnce = 256;
 const leafHashes = new Sha256Lanes(tipLeafPrefix, leafBytes, hashedAtOnce);
 const nodeHashes = new Sha256Lanes(tipNodePrefix, nodeBytes, hashedAtOnce);
-const leafMessages = viewOf(leafHashes.messages);
-const leafDigests = viewOf(leafHashes.digests);
-const nodeMessages = viewOf(nodeHashes.messages);
-const nodeDigests = viewOf(nodeHashes.digests);
+const leafMessages = dataViewOf(leafHashes.messages);
+const leafDigests = dataViewOf(leafHashes.digests);
+const nodeMessages = dataViewOf(nodeHashes.messages);
+const nodeDigests = dataViewOf(nodeHashes.digests);
 
 export class TipsTree {
   #size = 0;
@@ -252,13 +252,13 @@ class Packed {
   constructor(valueBytes: number) {
     this.#valueBytes = valueBytes;
     this.bytes = new Uint8Array(valueBytes);
-    this.words = viewOf(this.bytes);
+    this.words = dataViewOf(this.bytes);
   }
 
   reserve(count: number): void {
     const bytes = roomFor(this.bytes, count * this.#valueBytes);
     if (bytes === this.bytes) return;
     this.bytes = bytes;
-    this.words = viewOf(bytes);
+    this.words = dataViewOf(bytes);
   }
 }

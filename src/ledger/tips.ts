@@ -7,7 +7,8 @@
  * tag is its leaf; a larger set is split at the first bit in which its tags differ, and the node
  * carries that bit's number.
  */
-import { digestBytes, hmacSha256, PREFIX, prefixedDigest, sha256 } from "./digest.ts";
+import { sha256 } from "../bytes/sha256.ts";
+import { digestBytes, hmacSha256, PREFIX, prefixedDigest } from "./digest.ts";
 
 const prefix = Buffer.from(PREFIX.tips, "latin1");
 /** First bytes of what is hashed, before the tag of a leaf and before the bit of a node. */

@@ -11,6 +11,7 @@
  * All stands in one memory, of which pages become resident as they are written to. It stays, so it
  * lies apart from memory that comes and goes, which it would break into pieces.
  */
+import { dataViewOf } from "../bytes/copy.ts";
 import { recordIdBytes } from "../audit/prepared-batch.ts";
 import { blockMemory } from "../bytes/block-memory.ts";
 
@@ -119,7 +120,7 @@ export class DedupeWindow {
 
   /** Adds entries as `copy` gave them. */
   restore(entries: Uint8Array): void {
-    const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
+    const view = dataViewOf(entries);
     // A copy, because words must be aligned.
     const words = new Uint32Array(new Uint8Array(entries).buffer);
     for (let start = 0; start < entries.length; start += entryBytes) {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeUtf8 } from "../../src/bytes/utf8.ts";
 import { signCheckpoint } from "../../src/ledger/checkpoint.ts";
-import { sha256 } from "../../src/ledger/digest.ts";
+import { sha256 } from "../../src/bytes/sha256.ts";
 import { nodeFiles } from "../../src/ledger/files.ts";
 import { ed25519Signer, ed25519Verifier } from "../../src/ledger/note.ts";
 import { TileFiles } from "../../src/ledger/tile-files.ts";

@@ -1,4 +1,5 @@
 /** Reads KeyValue messages into columns. Attacker-controlled bytes are parsed here. */
+import { dataViewOf } from "../../bytes/copy.ts";
 import { LENGTH_DELIMITED, FIXED64, VARINT, WireError, WireReader } from "../../bytes/wire.ts";
 import { attributesPerItemMax, nestingDepthMax } from "../../limits.ts";
 import { RequestError } from "../request-error.ts";
@@ -43,7 +44,7 @@ export class AttributeReader {
 
   constructor(bytes: Uint8Array, shapes: ShapeTree, columns: Columns) {
     this.bytes = bytes;
-    this.#words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#words = dataViewOf(bytes);
     this.columns = columns;
     this.shapes = shapes;
   }

@@ -3,6 +3,7 @@
  * tree, and the node reached has the layout. The child taken last is nearly always right: whoever
  * reads tries it first.
  */
+import { dataViewOf } from "../../bytes/copy.ts";
 import { formsMax, shapeAttributesMax, shapeKeyBytesMax, shapesMax } from "../../limits.ts";
 import type { Columns } from "./columns.ts";
 import { type Key, keyOf, layOut, type Layout } from "./layout.ts";
@@ -23,7 +24,7 @@ export class Shape {
   constructor(parent: Shape | undefined, key: Uint8Array, kind: number) {
     this.parent = parent;
     this.key = key;
-    this.#words = new DataView(key.buffer, key.byteOffset, key.length);
+    this.#words = dataViewOf(key);
     this.#length = key.length;
     this.kind = kind;
     this.depth = parent === undefined ? 0 : parent.depth + 1;

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { sha256 } from "../../../src/ledger/digest.ts";
+import { sha256 } from "../../../src/bytes/sha256.ts";
 import {
   consistencyProof,
   emptyRoot,
